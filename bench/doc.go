@@ -1,0 +1,45 @@
+// Command bench measures troupe against what one would use instead, all doing
+// the same work, and prints one markdown table.
+//
+//	go run . [-rounds N] [-only REGEXP] [-peer REGEXP] [-scale F] [-v]
+//
+// Every competitor runs the same function, func(context.Context, int) (int,
+// error), and hands back a value and an error for every single call; how it
+// does that is its own best idiom: a reply channel, a future, a slot in a slice.
+// Unless a row says otherwise a cell is the time relative to a pool of plain
+// goroutines that read from an unbuffered channel, so 0.50 is twice as fast as
+// that pool. It answers on a fresh channel per call where calls are awaited one
+// by one, and into slots where they are collected together, which is cheaper.
+// Package harness says how rounds are interleaved and ratios taken.
+//
+// # Rows
+//
+// One call at a time: four workers, one caller that waits for each result.
+//
+// 1,000,000 tiny calls: four workers, all calls submitted before the first
+// result is looked at, results in order. The slices for handles and results
+// belong to the workload: 16 of the bytes per call, whoever competes.
+//
+// 64 goroutines: four workers, each caller waits for each result.
+//
+// Sleeps of 1 ms: the ideal is calls / workers × 1 ms. No timer is that exact,
+// so nobody reaches 1.00.
+//
+// 1 in 100 calls 100 times longer: 1 ms and 100 ms of sleep, which eight
+// workers can do on any number of cores; the places of the long ones are drawn
+// once. Each call notes how long it really took, and the ideal is what a
+// perfect queue would have made of exactly these durations: the next call, in
+// order, to whichever worker is free first. What remains is the pool's doing:
+// calls that wait behind a long one while another worker is idle.
+//
+// Pool of 1000: made, given 1000 tiny calls, stopped. An idle worker's bytes are
+// heap and stacks together, after all workers were there at once and a
+// collection; a pool that lets its workers go holds next to nothing.
+//
+// Queued calls: one worker, blocked. Bytes are what stays allocated per
+// waiting call, with the handle its result will come through.
+//
+// 10,000,000 items: a lazy sequence in, results in order, out of one loop. The
+// cell is by how much the heap, dead objects included, was larger at most than
+// before.
+package main

@@ -1,0 +1,105 @@
+// Package host is the part of a System that the packages above it share and
+// users do not see: the names in use and the units to stop and to look at.
+package host
+
+import (
+	"context"
+	"fmt"
+	"sync"
+)
+
+// Unit is whatever lives in a System under a name: a task's pool, a worker's
+// pool, a set of limits, a supervision tree.
+type Unit interface {
+	// Stop ends the unit; it returns when nothing of it runs, or when ctx ends.
+	Stop(ctx context.Context) error
+	// Describe returns plain data for the snapshot, or nil to be left out.
+	Describe() any
+}
+
+// Registry holds the units of one System in order of registration.
+type Registry struct {
+	mu    sync.Mutex
+	names map[string]*entry
+	first *entry
+	last  *entry
+	next  uint64
+}
+
+type entry struct {
+	name       string
+	unit       Unit
+	prev, next *entry
+}
+
+// Add registers u under name; an empty name gets prefix-N. With unique false a
+// taken name gets a suffix, with unique true it is an error.
+func (r *Registry) Add(name, prefix string, unique bool, u Unit) (string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if name != "" && unique && r.names[name] != nil {
+		return "", fmt.Errorf("name %q is taken by a living one", name)
+	}
+	if name == "" {
+		r.next++
+		name = fmt.Sprintf("%s-%d", prefix, r.next)
+	}
+	free := name
+	for n := 2; r.names[free] != nil; n++ {
+		free = fmt.Sprintf("%s-%d", name, n)
+	}
+	if r.names == nil {
+		r.names = make(map[string]*entry)
+	}
+	e := &entry{name: free, unit: u, prev: r.last}
+	if r.last != nil {
+		r.last.next = e
+	} else {
+		r.first = e
+	}
+	r.last = e
+	r.names[free] = e
+	return free, nil
+}
+
+// Remove frees name if u holds it.
+func (r *Registry) Remove(name string, u Unit) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.names[name]
+	if e == nil || e.unit != u {
+		return
+	}
+	delete(r.names, name)
+	if e.prev != nil {
+		e.prev.next = e.next
+	} else {
+		r.first = e.next
+	}
+	if e.next != nil {
+		e.next.prev = e.prev
+	} else {
+		r.last = e.prev
+	}
+}
+
+// Units returns the units alive now, oldest first.
+func (r *Registry) Units() []Unit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	units := make([]Unit, 0, len(r.names))
+	for e := r.first; e != nil; e = e.next {
+		units = append(units, e.unit)
+	}
+	return units
+}
+
+// Lookup returns the unit under name, or nil.
+func (r *Registry) Lookup(name string) Unit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if e := r.names[name]; e != nil {
+		return e.unit
+	}
+	return nil
+}

@@ -1,0 +1,236 @@
+package pool
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-go/troupe/internal/cell"
+)
+
+// record is what the engine keeps of a call that is not plain, from its
+// submission to its end.
+type record struct {
+	begun   atomic.Bool    // an attempt has started
+	member  int            // whose queue it belongs to, if the pool has several
+	level   int            // its priority
+	number  atomic.Int32   // of the last attempt
+	started int64          // of the first attempt
+	History any            // of the typed layer; the attempt's own
+	here    *time.Duration // set if the caller runs the attempts itself: the delay before the next
+	mu      sync.Mutex
+	queue   *time.Timer
+	over    bool
+}
+
+// Prepare gives c what a call that is not plain needs; before it is submitted.
+func (s *Spec) Prepare(c *cell.Cell, level int) {
+	c.Extend().Engine = &record{level: level}
+}
+
+func recordOf(c *cell.Cell) *record { return c.Ext.Load().Engine.(*record) }
+
+func recordIf(c *cell.Cell) *record {
+	if e := c.Ext.Load(); e != nil {
+		r, _ := e.Engine.(*record)
+		return r
+	}
+	return nil
+}
+
+func (r *record) holdQueueTimer(t *time.Timer) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		t.Stop()
+		return
+	}
+	r.queue = t
+}
+
+// stopQueueTimer ends the wait that QueueTimeout bounds.
+func (r *record) stopQueueTimer() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	if r.queue != nil {
+		r.queue.Stop()
+	}
+}
+
+// Attempt is one run of a call that is not plain. It is over when its function
+// returns or when its timeout ends it, whichever comes first; the function's
+// result then no longer counts.
+type Attempt struct {
+	Cell    *cell.Cell
+	Ctx     context.Context
+	Number  int           // from 1
+	History *any          // the typed layer's, kept from attempt to attempt
+	Elapsed time.Duration // since the first attempt began; set when it is over
+	Took    time.Duration // of this attempt; set when it is over
+
+	worker  *worker
+	spec    *Spec
+	record  *record
+	started int64
+	over    atomic.Bool
+	cancel  context.CancelFunc
+	detach  func() bool
+	span    func(error)
+}
+
+func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
+	r := recordOf(c)
+	r.begun.Store(true)
+	r.stopQueueTimer()
+	number := int(r.number.Add(1))
+	now := s.Pool.now()
+	if number == 1 {
+		r.started = now
+	}
+	a := &Attempt{Cell: c, Ctx: c.AsContext(), Number: number, History: &r.History,
+		worker: w, spec: s, record: r, started: now}
+	if s.Timeout > 0 {
+		err := s.TimedOut(AttemptRun, s.Timeout)
+		a.Ctx, a.cancel = context.WithTimeoutCause(a.Ctx, s.Timeout, err)
+		a.detach = context.AfterFunc(a.Ctx, func() { a.expire(err) })
+	}
+	if s.Trace != nil {
+		a.Ctx, a.span = s.Trace(a.Ctx, a)
+	}
+	return a
+}
+
+// Worker is the name of the worker that runs the attempt.
+func (a *Attempt) Worker() string { return a.worker.Name() }
+
+// leave releases what the attempt held, after its function has returned.
+func (a *Attempt) leave() {
+	if a.detach != nil {
+		a.detach()
+	}
+	if a.cancel != nil {
+		a.cancel()
+	}
+}
+
+// expire ends the attempt while its function runs: its ctx has ended.
+func (a *Attempt) expire(err error) {
+	if a.Cell.IsDone() || !a.over.CompareAndSwap(false, true) {
+		return // the call was ended as a whole, or the function was quicker
+	}
+	if final, end := a.conclude(err, nil); end {
+		a.Cell.Abort(cell.TimedOut, final)
+	}
+}
+
+// Settle takes the function's outcome. If mine is true the caller writes the
+// value and publishes final; otherwise there is nothing left to do. out gives
+// the value, for the typed layer's record.
+func (a *Attempt) Settle(err error, out func() any) (final error, mine bool) {
+	how := succeeded
+	if err != nil {
+		how = failure
+	}
+	return a.settle(err, how, out)
+}
+
+func (a *Attempt) settle(err error, how ending, out func() any) (final error, mine bool) {
+	if !a.over.CompareAndSwap(false, true) {
+		return nil, false
+	}
+	final, end := a.conclude(err, out)
+	if !end || !a.spec.Pool.settle(a.worker, a.Cell, how) {
+		return nil, false
+	}
+	return final, true
+}
+
+func (a *Attempt) crash(err error, how ending) {
+	if final, mine := a.settle(err, how, nil); mine {
+		a.Cell.Publish(final)
+	}
+	a.leave()
+}
+
+// conclude decides what follows the attempt: the call's end, with its error,
+// or another attempt, which it arranges.
+func (a *Attempt) conclude(err error, out func() any) (final error, end bool) {
+	p := a.spec.Pool
+	now := p.now()
+	a.Took, a.Elapsed = time.Duration(now-a.started), time.Duration(now-a.record.started)
+	if a.span != nil {
+		a.span(err)
+	}
+	if a.spec.Retry == nil || a.Cell.Aborted() {
+		return err, true
+	}
+	again, delay, final := a.spec.Retry(a, err, out)
+	if !again {
+		return final, true
+	}
+	if here := a.record.here; here != nil {
+		a.Cell.Reopen()
+		p.stats.retries.Add(1)
+		*here = delay
+		return nil, false
+	}
+	if a.Cell.Reopen() { // else somebody has ended the call meanwhile
+		p.stats.retries.Add(1)
+		p.later(a.Cell, delay)
+	}
+	return nil, false
+}
+
+// Retry decides whether another attempt follows one that ended with err, nil
+// included, after which delay, and what the call's error is if not.
+type Retry func(a *Attempt, err error, out func() any) (again bool, delay time.Duration, final error)
+
+// later puts a call back in line after delay. It holds no worker meanwhile.
+func (p *Pool) later(c *cell.Cell, delay time.Duration) {
+	p.mu.Lock()
+	if p.phase >= stopping {
+		p.mu.Unlock()
+		c.Abort(cell.Stopped, p.cfg.Faults.Stopped)
+		return
+	}
+	if !c.IsOpen() { // ended by someone who could not find it here
+		p.mu.Unlock()
+		return
+	}
+	if delay > 0 {
+		if p.retries == nil {
+			p.retries = make(map[*cell.Cell]*time.Timer)
+		}
+		p.retries[c] = time.AfterFunc(delay, func() { p.requeue(c) })
+		p.mu.Unlock()
+		return
+	}
+	p.again(c) // unlocks
+}
+
+func (p *Pool) requeue(c *cell.Cell) {
+	p.mu.Lock()
+	if _, waits := p.retries[c]; !waits {
+		p.mu.Unlock()
+		return
+	}
+	delete(p.retries, c)
+	p.again(c)
+}
+
+// again puts c back into the queue; called with mu held, which it releases.
+func (p *Pool) again(c *cell.Cell) {
+	if c.IsOpen() && !c.Queued() {
+		c.Stamp = p.now()
+		if p.crammed() && p.inside(c.Ctx) {
+			p.hire(c) // a function of ours may be waiting for it
+		} else {
+			p.enqueue(c)
+		}
+	}
+	w, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(w, grow)
+}

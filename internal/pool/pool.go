@@ -1,0 +1,223 @@
+// Package pool is the engine under tasks and workers: a router actor that
+// takes calls in the sender's goroutine, one queue outside of the mailboxes,
+// and worker actors that pull from it. It knows calls only as cells; the typed
+// layer above gives it the functions that run them.
+//
+// One lock, Pool.mu, guards the queue and the state of every worker. No user
+// code runs under it, and no other lock is taken under it except a mailbox's.
+package pool
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/elastic"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// Balance says which worker gets a call.
+type Balance int
+
+// The ways to balance. All but Shared give each worker a queue of its own.
+const (
+	Shared Balance = iota
+	RoundRobin
+	LeastActive
+	LeastTotal
+	Random
+)
+
+// Config is what a pool is made of; the typed layer has checked it.
+type Config struct {
+	Name        string
+	Unique      bool // a taken name is an error, not a reason for a suffix
+	System      *actor.System
+	Workers     int // most workers at once; 0: no cap (OnDemand only)
+	OnDemand    bool
+	IdleTimeout time.Duration
+	Balance     Balance
+	Queue       int // bound on waiting calls; 0: none
+	Reject      bool
+	StopGrace   time.Duration
+	Policy      *supervisor.Policy                        // nil: a panic leaves the worker as it is
+	Ranked      bool                                      // calls have priorities
+	Receive     func(message any, sender *proto.PID) bool // takes a message for the pool; false: not for it
+	Faults      Faults
+}
+
+// Faults are the errors that the typed layer gives to calls.
+type Faults struct {
+	Stopped       error
+	StopCause     error // the outcome of a call that ran when the pool stopped
+	QueueFull     error
+	WouldDeadlock error
+	Goexit        error
+	Failed        func(cause error) error
+	Panicked      func(value any, stack []byte) error
+}
+
+type phase int
+
+// A pool's life.
+//
+//	idle ──first use──▶ running ──Drain──▶ draining ──▶ stopping ──▶ stopped
+//	  │                    └──────────Stop or failure──────▲
+//	  └────────────────────────Stop──────────────────────────────────▲
+const (
+	idle phase = iota
+	running
+	draining
+	stopping
+	stopped
+)
+
+// Pool runs calls on workers.
+type Pool struct {
+	cfg      Config
+	name     string
+	base     time.Time
+	dispatch elastic.Dispatcher
+	stats    counters
+	pace     atomic.Int64 // a call's usual run time in ns, 0: unknown
+
+	mu        sync.Mutex
+	phase     phase
+	refusal   error // why calls are refused, from draining on
+	size      int
+	queue     queue      // Shared; otherwise each worker has its own
+	waiting   int        // calls in queues that still wait
+	blocked   []*blocked // submitters at a full queue, in order
+	retries   map[*cell.Cell]*time.Timer
+	free      []*worker // parked workers, last parked first
+	waking    *worker   // woken and not yet at work: one at a time, each wakes the next
+	growing   bool      // the router was asked for workers
+	members   []*worker // by index; nil: no such worker now
+	live      int
+	busy      int                  // workers at work, lent ones included
+	spares    map[*worker]struct{} // beyond the pool's size; see spare
+	turn      int                  // of RoundRobin
+	due       []*worker            // members that were given a call
+	vacant    int                  // no free index below
+	unarrived int                  // workers made that have not started yet
+	exhausted bool                 // the policy has stopped a worker for good
+	batches   int                  // workers that hold more than one call
+	idleAt    int64
+	shrink    *time.Timer
+	armed     bool
+	calls     uint64        // submitted so far
+	ready     []chan error  // of Ready, told when all workers live
+	settled   chan struct{} // closed when nothing runs or waits; made by Drain and Stop
+	over      chan struct{} // closed when stopping is through
+	ended     chan struct{} // closed when the router actor is gone; made by start
+	stopCtx   context.Context
+	stopRun   context.CancelCauseFunc
+
+	before       uint64 // calls ended by themselves before the drain or stop
+	report       Report // of the stop; set before over is closed
+	dispatchGone <-chan struct{}
+
+	history supervisor.History // of restarts; only the router uses it
+	system  *actor.System      // where it runs
+	pid     *proto.PID         // of the router; set by start
+	box     *mailbox           // of the router
+}
+
+// Report is what became of the calls during a Drain or Stop.
+type Report struct{ Finished, Cancelled, NeverStarted, Abandoned int }
+
+// New returns a pool that costs nothing until the first call.
+func New(cfg Config, faults func(name string) Faults) (*Pool, error) {
+	p := &Pool{cfg: cfg, size: cfg.Workers, base: time.Now(), system: cfg.System}
+	if cfg.Ranked {
+		p.queue.ranks = &ranking{}
+	}
+	name, err := cfg.System.Units().Add(cfg.Name, "task", cfg.Unique, Unit{Pool: p})
+	if err != nil {
+		return nil, err
+	}
+	p.name = name
+	p.cfg.Faults = faults(name)
+	return p, nil
+}
+
+// Name returns the name under which the pool is registered.
+func (p *Pool) Name() string { return p.name }
+
+// Size returns how many workers there may be; 0: any number.
+func (p *Pool) Size() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.size
+}
+
+// System returns where the pool lives.
+func (p *Pool) System() *actor.System {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.system
+}
+
+// now is the pool's clock: nanoseconds since it was made, monotonic.
+func (p *Pool) now() int64 { return int64(time.Since(p.base)) }
+
+func (p *Pool) perMember() bool { return p.cfg.Balance != Shared }
+
+// capacity tells whether one more worker is allowed; under mu.
+func (p *Pool) capacity() bool { return p.size == 0 || p.live < p.size }
+
+// Spec is how the calls of one view on the pool are run.
+type Spec struct {
+	cell.Owner
+	Pool         *Pool
+	Run          func(c *cell.Cell, s Settler) // runs the function and completes the cell
+	RunAttempt   func(a *Attempt)              // the same for calls that are not plain
+	Plain        bool
+	Inline       bool
+	Bulk         bool // a call stands for many, and is not counted itself
+	Timeout      time.Duration
+	QueueTimeout time.Duration
+	TimedOut     func(kind TimeoutKind, after time.Duration) error
+	Retry        Retry                                                                    // nil: a failure is final
+	Trace        func(ctx context.Context, a *Attempt) (context.Context, func(err error)) // nil: off
+}
+
+// TimeoutKind tells which timeout ended a call.
+type TimeoutKind int
+
+// The timeouts.
+const (
+	QueueWait TimeoutKind = iota
+	AttemptRun
+)
+
+// Settler decides whether the function's outcome becomes the call's.
+type Settler interface {
+	// Settle reports whether the caller is to write the value and publish err.
+	Settle(c *cell.Cell, err error) bool
+
+	// The rest is for bulk calls, which stand for many: Begin, Done and Fail
+	// count calls that begin, succeed (in ns) and fail; Crowded tells whether others
+	// wait; Contain turns a panic of one of them into its error.
+	Begin(n int)
+	Done(n int, ns int64)
+	Fail(n int)
+	Clock() int64
+	Crowded() bool
+	Contain(reason any) error
+}
+
+// Bind completes a Spec for p.
+func (p *Pool) Bind(s *Spec) *Spec {
+	s.Pool = p
+	s.Plain = s.Timeout == 0 && s.QueueTimeout == 0 && !s.Inline && s.Retry == nil && s.Trace == nil && !p.perMember() && !p.cfg.Ranked
+	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, Expect: p.expect, Spec: s}
+	return s
+}
+
+func specOf(c *cell.Cell) *Spec { return c.Owner.Spec.(*Spec) }

@@ -1,0 +1,195 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+)
+
+var errSize = errors.New("task: Resize: want at least 1 worker")
+
+// Resize changes how many workers there may be. Surplus workers finish what
+// they have in hand.
+func (p *Pool) Resize(n int) error {
+	if n < 1 {
+		return errSize
+	}
+	p.mu.Lock()
+	if p.phase >= draining {
+		err := p.refusal
+		p.mu.Unlock()
+		return err
+	}
+	p.size = n
+	var stop []*proto.PID
+	if p.phase == running {
+		if p.perMember() {
+			stop = p.resizeMembers()
+		} else {
+			stop = p.trim()
+		}
+	}
+	p.tellReady()
+	w, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(w, grow)
+	p.stopWorkers(stop)
+	return nil
+}
+
+func (p *Pool) stopWorkers(pids []*proto.PID) {
+	for _, pid := range pids {
+		p.system.ActorSystem().Root.Stop(pid)
+	}
+}
+
+// trim retires what is too much: idle workers at once, others when they have
+// nothing in hand. Under mu.
+func (p *Pool) trim() (stop []*proto.PID) {
+	surplus := p.live - p.size
+	for _, w := range p.members {
+		if w != nil {
+			w.retire = false
+			if w.state == gone {
+				surplus--
+			}
+		}
+	}
+	for ; surplus > 0 && len(p.free) > 0; surplus-- {
+		w := p.free[0]
+		p.free = p.free[1:]
+		w.state = gone
+		stop = append(stop, w.pid)
+	}
+	for i := len(p.members) - 1; i >= 0 && surplus > 0; i-- {
+		if w := p.members[i]; w != nil && w.state != gone && w.state != parked {
+			w.retire = true
+			surplus--
+		}
+	}
+	return stop
+}
+
+// resizeMembers makes the members that are missing, and gives the calls of
+// those that are too many to the others. Under mu.
+func (p *Pool) resizeMembers() (stop []*proto.PID) {
+	for i := range p.size {
+		if i >= len(p.members) || p.members[i] == nil {
+			p.addMember(i)
+		}
+		p.members[i].retire = false
+	}
+	for i := p.size; i < len(p.members); i++ {
+		w := p.members[i]
+		if w == nil || w.state == gone {
+			continue
+		}
+		w.retire = true
+		for c := w.queue.pop(); c != nil; c = w.queue.pop() {
+			r := recordOf(c)
+			w.active.Add(-1)
+			r.member = p.pick()
+			heir := p.members[r.member]
+			heir.active.Add(1)
+			heir.total.Add(1)
+			heir.queue.push(c, p.level(c))
+			p.due = append(p.due, heir)
+		}
+		switch {
+		case w.state == parked:
+			w.state = gone
+			stop = append(stop, w.pid)
+		case !w.spawned:
+			p.members[i] = nil
+		}
+	}
+	return stop
+}
+
+// armShrink starts the clock of IdleTimeout; under mu.
+func (p *Pool) armShrink() {
+	p.idleAt = p.now()
+	if p.armed {
+		return
+	}
+	p.armed = true
+	if p.shrink == nil {
+		p.shrink = time.AfterFunc(p.cfg.IdleTimeout, p.shrinkIfIdle)
+		return
+	}
+	p.shrink.Reset(p.cfg.IdleTimeout)
+}
+
+func (p *Pool) shrinkIfIdle() {
+	var stop []*proto.PID
+	p.mu.Lock()
+	left := p.cfg.IdleTimeout - time.Duration(p.now()-p.idleAt)
+	switch {
+	case p.phase != running || p.busy > 0 || p.waiting > 0:
+		p.armed = false // the last worker to park starts the clock again
+	case left > 0:
+		p.shrink.Reset(left)
+	default:
+		p.armed = false
+		for _, w := range p.members {
+			if w != nil && w.state == parked {
+				w.state = gone
+				stop = append(stop, w.pid)
+			}
+		}
+		p.free = nil
+	}
+	p.mu.Unlock()
+	p.stopWorkers(stop)
+}
+
+// Ready starts the workers and returns when all of them live. An on-demand
+// pool has none to start.
+func (p *Pool) Ready(ctx context.Context) error {
+	p.mu.Lock()
+	if p.phase != running && !p.begin() {
+		err := p.refusal
+		p.mu.Unlock()
+		return err
+	}
+	if p.cfg.OnDemand || p.complete() {
+		p.mu.Unlock()
+		return nil
+	}
+	told := make(chan error, 1)
+	p.ready = append(p.ready, told)
+	p.growing = true
+	p.mu.Unlock()
+	p.box.poke()
+	select {
+	case err := <-told:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// complete reports whether all workers live and have started; under mu.
+func (p *Pool) complete() bool {
+	if !p.perMember() {
+		return p.live >= p.size && p.unarrived == 0
+	}
+	for i := range p.size {
+		if w := p.members[i]; w == nil || w.state == starting {
+			return false
+		}
+	}
+	return true
+}
+
+func (p *Pool) tellReady() {
+	if len(p.ready) == 0 || !p.complete() {
+		return
+	}
+	for _, told := range p.ready {
+		told <- nil
+	}
+	p.ready = nil
+}

@@ -1,0 +1,305 @@
+package pool
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// router is the actor of a pool: its mailbox takes calls in the sender's
+// goroutine, and the actor itself only makes workers and supervises them.
+type router struct{ pool *Pool }
+
+// grow is what a poke of the router means.
+type grow struct{}
+
+// begin starts the router at the pool's first use. Under mu; false if the
+// pool takes no calls, and then refusal says why.
+func (p *Pool) begin() bool {
+	if p.phase != idle {
+		return false
+	}
+	as := p.system.ActorSystem()
+	props := p.rootProps()
+	for n := 1; ; n++ {
+		id := "task/" + p.name
+		if n > 1 { // an abandoned function of an earlier pool holds the name
+			id = fmt.Sprintf("%s-%d", id, n)
+		}
+		pid, err := as.Root.Copy().SpawnNamed(props, id)
+		if err == nil {
+			p.run(pid)
+			return true
+		}
+		if !errors.Is(err, proto.ErrNameExists) {
+			p.refusal = fmt.Errorf("task: %q cannot start: %w", p.name, err)
+			return false
+		}
+	}
+}
+
+func (p *Pool) run(pid *proto.PID) {
+	p.pid = pid
+	p.phase = running
+	if p.perMember() {
+		for i := range p.size {
+			p.addMember(i)
+		}
+	}
+}
+
+func (p *Pool) rootProps() *proto.Props {
+	p.box = &mailbox{wake: grow{}, route: p.route}
+	p.ended = make(chan struct{})
+	return proto.PropsFromProducer(func() proto.Actor { return &router{pool: p} },
+		proto.WithMailbox(func() proto.Mailbox { return p.box }),
+		proto.WithDispatcher(&p.dispatch))
+}
+
+// ErrLive is the error of spawning the Props of a pool that lives already.
+var ErrLive = errors.New("task: the pool lives already; its Props can be spawned once")
+
+// Props spawns the pool under any actor, in that actor's system.
+func (p *Pool) Props() *proto.Props {
+	return proto.PropsFromProducer(func() proto.Actor { return &router{pool: p} },
+		proto.WithSpawnFunc(func(as *proto.ActorSystem, id string, _ *proto.Props, parent proto.SpawnerContext) (*proto.PID, error) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if p.phase != idle {
+				return nil, ErrLive
+			}
+			pid, err := proto.DefaultSpawner(as, id, p.rootProps(), parent)
+			if err != nil {
+				return nil, err
+			}
+			p.system = actor.Wrap(as)
+			p.run(pid)
+			return pid, nil
+		}))
+}
+
+// PID starts the pool and returns the router's address; nil once stopped
+// without ever having started.
+func (p *Pool) PID() *proto.PID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.begin()
+	return p.pid
+}
+
+func (p *Pool) route(message any) bool {
+	switch proto.UnwrapEnvelopeMessage(message).(type) {
+	case proto.AutoReceiveMessage, proto.AutoRespond:
+		return false
+	}
+	return p.cfg.Receive(proto.UnwrapEnvelopeMessage(message), proto.UnwrapEnvelopeSender(message))
+}
+
+// Receive implements proto.Actor.
+func (r *router) Receive(ctx proto.Context) {
+	switch m := ctx.Message().(type) {
+	case grow:
+		r.pool.grow(ctx)
+	case *proto.Terminated:
+		r.pool.lost(ctx, m.Who)
+	case *proto.Stopping:
+		r.pool.parentStops()
+	case *proto.Stopped:
+		close(r.pool.ended)
+	}
+}
+
+// grow makes workers while calls wait for one.
+func (p *Pool) grow(ctx proto.Context) {
+	p.mu.Lock()
+	for w := p.wanted(); w != nil; w = p.wanted() {
+		p.mu.Unlock()
+		p.spawn(ctx, w)
+		p.mu.Lock()
+	}
+	p.growing = false
+	p.tellReady()
+	p.mu.Unlock()
+}
+
+// wanted returns the next worker to make, if one is needed beside those that
+// were made and have not reached the queue yet.
+func (p *Pool) wanted() *worker {
+	if p.phase >= stopping {
+		return nil
+	}
+	if p.perMember() {
+		for _, w := range p.members {
+			if w != nil && w.state == starting && !w.spawned {
+				w.spawned = true
+				p.live++
+				return w
+			}
+		}
+		return nil
+	}
+	if !p.capacity() || len(p.ready) == 0 && (p.waiting <= p.unarrived || len(p.free) > 0) {
+		return nil
+	}
+	w := newWorker(p, p.vacancy())
+	w.spawned = true
+	p.members[w.index] = w
+	p.live++
+	p.unarrived++
+	return w
+}
+
+// vacancy returns the lowest free index.
+func (p *Pool) vacancy() int {
+	for ; p.vacant < len(p.members); p.vacant++ {
+		if p.members[p.vacant] == nil {
+			return p.vacant
+		}
+	}
+	p.members = append(p.members, nil)
+	return p.vacant
+}
+
+func (p *Pool) spawn(ctx proto.Context, w *worker) {
+	props := proto.PropsFromProducer(func() proto.Actor { return w },
+		proto.WithMailbox(func() proto.Mailbox { return &w.box }),
+		proto.WithDispatcher(&p.dispatch))
+	if _, err := ctx.SpawnNamed(props, w.Name()); err != nil {
+		// Only an actor that is still going down can hold the name.
+		_, _ = ctx.SpawnNamed(props, w.Name()+"-"+p.system.ActorSystem().ProcessRegistry.NextId())
+	}
+}
+
+// lost is told that a worker's actor is gone.
+func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
+	p.mu.Lock()
+	for i, w := range p.members {
+		if w == nil || w.pid == nil || w.pid.Id != who.Id {
+			continue
+		}
+		p.live--
+		if p.perMember() && p.phase < stopping && i < p.size {
+			p.members[i] = p.heir(w)
+			if w.queue.size() > w.queue.husks {
+				p.due = append(p.due, p.members[i])
+			}
+			break
+		}
+		p.stats.gone.fold(&w.tally)
+		p.members[i] = nil
+		p.vacant = min(p.vacant, i)
+		break
+	}
+	w, more := p.summon()
+	fail := p.live == 0 && p.exhausted
+	p.mu.Unlock()
+	p.rouse(w, more)
+	if fail {
+		p.fail(errors.New("its supervisor stopped the last worker"))
+	}
+}
+
+// HandleFailure implements proto.SupervisorStrategy: the engine asks the
+// router what to do about a worker that panicked.
+func (r *router) HandleFailure(as *proto.ActorSystem, s proto.Supervisor, child *proto.PID, _ *proto.RestartStatistics, reason, _ any) {
+	p := r.pool
+	err, ok := reason.(error)
+	if !ok {
+		err = fmt.Errorf("%v", reason)
+	}
+	v := supervisor.Verdict{Directive: supervisor.Restart, Err: err}
+	if p.cfg.Policy != nil {
+		v = p.cfg.Policy.Next(time.Now(), &p.history, err)
+	}
+	switch v.Directive {
+	case supervisor.Resume:
+		r.publish(as, child, reason, proto.ResumeDirective)
+		s.ResumeChildren(child)
+		p.resumed(child)
+	case supervisor.Restart:
+		r.publish(as, child, reason, proto.RestartDirective)
+		r.restart(s, child, v.Delay)
+	case supervisor.Stop:
+		r.publish(as, child, reason, proto.StopDirective)
+		p.mu.Lock()
+		p.exhausted = true
+		p.size = max(1, p.size-1)
+		p.mu.Unlock()
+		s.StopChildren(child)
+	default:
+		r.publish(as, child, reason, proto.EscalateDirective)
+		p.fail(v.Err)
+	}
+}
+
+func (r *router) publish(as *proto.ActorSystem, child *proto.PID, reason any, d proto.Directive) {
+	as.EventStream.Publish(&proto.SupervisorEvent{Child: child, Reason: reason, Directive: d})
+}
+
+func (r *router) restart(s proto.Supervisor, child *proto.PID, delay time.Duration) {
+	p := r.pool
+	children := p.scope(child)
+	p.stats.restarts.Add(uint64(len(children)))
+	if delay <= 0 {
+		s.RestartChildren(children...)
+		return
+	}
+	time.AfterFunc(delay, func() {
+		select {
+		case <-p.ended: // the worker went with its pool
+		default:
+			s.RestartChildren(children...)
+		}
+	})
+}
+
+// scope returns the workers that are restarted together with child.
+func (p *Pool) scope(child *proto.PID) []*proto.PID {
+	if p.cfg.Policy == nil || p.cfg.Policy.Scope == supervisor.OneForOne {
+		return []*proto.PID{child}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var pids []*proto.PID
+	found := p.cfg.Policy.Scope == supervisor.OneForAll
+	for _, w := range p.members {
+		if w == nil || w.pid == nil {
+			continue
+		}
+		found = found || w.pid.Id == child.Id
+		if found {
+			pids = append(pids, w.pid)
+		}
+	}
+	return pids
+}
+
+// resumed sends a worker back to work whose panic the policy forgave.
+func (p *Pool) resumed(child *proto.PID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, w := range p.members {
+		if w != nil && w.pid != nil && w.pid.Id == child.Id && w.state == failed {
+			p.restartDone(w)
+			return
+		}
+	}
+}
+
+// Worker names and PIDs for those who look at the pool from outside.
+func (p *Pool) WorkerPIDs() []*proto.PID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var pids []*proto.PID
+	for _, w := range p.members {
+		if w != nil && w.pid != nil {
+			pids = append(pids, w.pid)
+		}
+	}
+	return pids
+}

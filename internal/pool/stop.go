@@ -1,0 +1,282 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/internal/cell"
+)
+
+// calm tells Drain and Stop that nothing is left to wait for; under mu.
+func (p *Pool) calm() {
+	if p.settled == nil || p.busy > 0 {
+		return
+	}
+	if p.phase == draining && (p.waiting > 0 || len(p.retries) > 0) {
+		return
+	}
+	select {
+	case <-p.settled:
+	default:
+		close(p.settled)
+	}
+}
+
+// Drain refuses new calls and returns when all others are done; when ctx ends,
+// it stops the pool instead and returns the cause.
+func (p *Pool) Drain(ctx context.Context) (Report, error) {
+	p.mu.Lock()
+	if p.phase == running {
+		p.phase = draining
+		p.refusal = p.cfg.Faults.Stopped
+		p.settled = make(chan struct{})
+		p.before = p.endedByThemselves()
+		p.calm()
+	}
+	settled, crowd := p.settled, p.leaveOut()
+	p.mu.Unlock()
+	for _, c := range crowd {
+		c.Abort(cell.Stopped, p.cfg.Faults.Stopped)
+	}
+	var err error
+	if settled != nil {
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	return p.Stop(), err
+}
+
+// leaveOut returns the submissions that wait for room; under mu.
+func (p *Pool) leaveOut() []*cell.Cell {
+	var cells []*cell.Cell
+	for _, b := range p.blocked {
+		cells = append(cells, b.cell)
+	}
+	p.blocked = nil
+	return cells
+}
+
+// Stop ends the pool; see Task.Stop. Later and concurrent calls return the
+// same report.
+func (p *Pool) Stop() Report {
+	p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause)
+	if p.dispatchGone != nil && p.report.Abandoned == 0 {
+		t := time.NewTimer(p.cfg.StopGrace)
+		defer t.Stop()
+		select {
+		case <-p.dispatchGone:
+		case <-t.C: // a callback on one of our goroutines takes its time
+		}
+	}
+	return p.report
+}
+
+// fail ends the pool because its policy gave up on it.
+func (p *Pool) fail(cause error) {
+	p.mu.Lock()
+	if p.phase < stopping {
+		p.refusal = p.cfg.Faults.Failed(cause)
+	}
+	err := p.refusal
+	p.mu.Unlock()
+	p.system.Log().Error("troupe: a pool gave up", "task", p.name, "error", cause)
+	p.dispatch.Schedule(func() { p.shutdown(err, err) })
+}
+
+// parentStops is called when the router's actor is told to stop.
+func (p *Pool) parentStops() {
+	p.mu.Lock()
+	again := p.phase >= stopping
+	p.mu.Unlock()
+	if !again {
+		p.dispatch.Schedule(func() { p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause) })
+	}
+}
+
+// shutdown carries a stop through: waiting calls end with refusal, running
+// ones with cause.
+func (p *Pool) shutdown(refusal, cause error) {
+	p.mu.Lock()
+	if p.phase >= stopping {
+		over := p.over
+		p.mu.Unlock()
+		<-over
+		return
+	}
+	p.over = make(chan struct{})
+	started := p.phase != idle
+	if p.phase != draining {
+		p.before = p.endedByThemselves()
+	}
+	p.phase, p.refusal = stopping, refusal
+	p.settled = make(chan struct{})
+	waiting, inHand := p.everything()
+	lent := p.lendings()
+	ready := p.ready
+	p.ready = nil
+	if p.stopRun != nil {
+		p.stopRun(cause)
+	}
+	if p.shrink != nil {
+		p.shrink.Stop()
+	}
+	p.calm()
+	p.mu.Unlock()
+
+	for _, r := range ready {
+		r <- refusal
+	}
+	report := p.end(waiting, inHand, refusal, cause)
+	report.Cancelled += lent
+	if started {
+		p.await(&report)
+	}
+	p.mu.Lock()
+	report.Finished = int(p.endedByThemselves() - p.before)
+	p.report = report
+	p.phase = stopped
+	p.dispatchGone = p.dispatch.Close()
+	p.mu.Unlock()
+	p.cfg.System.Units().Remove(p.name, Unit{Pool: p})
+	close(p.over)
+}
+
+// everything takes all calls out of the pool's hands: those that wait, and
+// those that workers hold, begun or not. Under mu.
+func (p *Pool) everything() (waiting, inHand []*cell.Cell) {
+	queues := []*queue{&p.queue}
+	for _, w := range p.members {
+		if w == nil {
+			continue
+		}
+		inHand = append(inHand, w.batch...)
+		if c := w.current.Load(); c != nil {
+			inHand = append(inHand, c)
+		}
+		if w.queue != nil {
+			queues = append(queues, w.queue)
+		}
+	}
+	for w := range p.spares {
+		inHand = append(inHand, w.batch...)
+	}
+	for _, q := range queues {
+		for c := q.pop(); c != nil; c = q.pop() {
+			waiting = append(waiting, c)
+		}
+	}
+	p.waiting = 0
+	for c, t := range p.retries {
+		t.Stop()
+		waiting = append(waiting, c)
+	}
+	clear(p.retries)
+	return append(waiting, p.leaveOut()...), inHand
+}
+
+// lendings counts the lent calls, which have no cell; under mu.
+func (p *Pool) lendings() (n int) {
+	for _, w := range p.members {
+		if w != nil && w.lending.Load() {
+			n++
+		}
+	}
+	return n
+}
+
+// end completes the calls.
+func (p *Pool) end(waiting, inHand []*cell.Cell, refusal, cause error) (r Report) {
+	for _, c := range append(waiting, inHand...) {
+		record := recordIf(c)
+		begun := record != nil && record.begun.Load()
+		switch {
+		case c.AbortOpen(cell.Stopped, refusal):
+			if begun {
+				r.Cancelled++
+			} else {
+				r.NeverStarted++
+			}
+		case c.Abort(cell.Stopped, cause):
+			r.Cancelled++
+		}
+	}
+	return r
+}
+
+// await waits for the functions to return, within the grace, and then for the
+// actors to go.
+func (p *Pool) await(r *Report) {
+	grace := time.NewTimer(p.cfg.StopGrace)
+	defer grace.Stop()
+	select {
+	case <-p.settled:
+	case <-grace.C:
+	}
+	as := p.system.ActorSystem()
+	as.Root.Stop(p.pid)
+	p.mu.Lock()
+	r.Abandoned = p.busy
+	var stuck []*proto.PID
+	for _, w := range p.members {
+		if w != nil && w.pid != nil && (w.state == active || w.state == lent) {
+			stuck = append(stuck, w.pid)
+		}
+	}
+	p.mu.Unlock()
+	for _, pid := range stuck {
+		// The worker cannot stop before its function returns. The router is
+		// told that it has, so that nobody above waits for it.
+		if ref, ok := as.ProcessRegistry.Get(p.pid); ok {
+			ref.SendSystemMessage(p.pid, &proto.Terminated{Who: pid})
+		}
+		as.ProcessRegistry.Remove(pid)
+	}
+	if len(stuck) > 0 {
+		p.system.Log().Warn("troupe: stopped without waiting for functions that ignore their ctx",
+			"task", p.name, "abandoned", len(stuck), "grace", p.cfg.StopGrace)
+	}
+	<-p.ended
+}
+
+// endedByThemselves counts the calls that their functions have ended; under mu.
+func (p *Pool) endedByThemselves() (n uint64) {
+	for i := range p.stats.gone {
+		n += p.stats.gone[i].Load()
+	}
+	for _, w := range p.members {
+		if w == nil {
+			continue
+		}
+		for i := range w.tally {
+			n += w.tally[i].Load()
+		}
+	}
+	return n
+}
+
+// Unit is the pool as the System sees it.
+type Unit struct{ *Pool }
+
+// Stop implements host.Unit.
+func (u Unit) Stop(ctx context.Context) error {
+	done := make(chan Report, 1)
+	go func() { done <- u.Pool.Stop() }() // ends within StopGrace
+	select {
+	case r := <-done:
+		if r.Abandoned > 0 {
+			return fmt.Errorf("task %q: %d functions still run", u.name, r.Abandoned)
+		}
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("task %q: %w", u.name, context.Cause(ctx))
+	}
+}
+
+// Describe implements host.Unit.
+func (u Unit) Describe() any { return u.Pool.Stats() }

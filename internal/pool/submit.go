@@ -1,0 +1,161 @@
+package pool
+
+import (
+	"context"
+	"time"
+
+	"github.com/troupe-go/troupe/internal/cell"
+)
+
+// Submit queues c, whose Owner is a Spec of p; every failure completes the
+// cell. It blocks only while a bounded queue is full.
+func (p *Pool) Submit(c *cell.Cell) { p.submit(c, false) }
+
+// TrySubmit is Submit that never blocks; it reports false, and leaves the cell
+// alone, if the queue is full.
+func (p *Pool) TrySubmit(c *cell.Cell) bool { return p.submit(c, true) }
+
+func (p *Pool) submit(c *cell.Cell, try bool) bool {
+	cancellable := c.Ctx.Done() != nil
+	if cancellable && c.Ctx.Err() != nil {
+		p.refuse(c, context.Cause(c.Ctx))
+		return true
+	}
+	c.Stamp = p.now()
+	p.mu.Lock()
+	if p.phase != running && !p.begin() {
+		err := p.refusal
+		p.mu.Unlock()
+		p.refuse(c, err)
+		return true
+	}
+	if p.cfg.Queue > 0 && p.full() {
+		return p.crowd(c, try) // unlocks
+	}
+	p.accept(c)
+	w, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(w, grow)
+	p.accompany(c, cancellable)
+	return true
+}
+
+// accept numbers c and puts it in line; under mu.
+func (p *Pool) accept(c *cell.Cell) {
+	if specOf(c).Bulk {
+		c.SetID(p.calls + 1)
+	} else {
+		p.calls++
+		c.SetID(p.calls)
+	}
+	p.enqueue(c)
+}
+
+func (p *Pool) enqueue(c *cell.Cell) {
+	p.waiting++
+	if p.perMember() {
+		p.assign(c)
+		return
+	}
+	p.queue.push(c, p.level(c))
+}
+
+func (p *Pool) level(c *cell.Cell) int {
+	if !p.cfg.Ranked {
+		return 0
+	}
+	return recordOf(c).level
+}
+
+// accompany arms what can end a waiting call. It runs after the call was
+// queued, so the call may be over already; both notice.
+func (p *Pool) accompany(c *cell.Cell, cancellable bool) {
+	if cancellable {
+		c.Attach()
+	}
+	if s := specOf(c); s.QueueTimeout > 0 {
+		p.watchQueue(c, s)
+	}
+}
+
+func (p *Pool) watchQueue(c *cell.Cell, s *Spec) {
+	left := s.QueueTimeout - time.Duration(p.now()-c.Stamp)
+	recordOf(c).holdQueueTimer(time.AfterFunc(left, func() {
+		if !recordOf(c).begun.Load() {
+			c.AbortOpen(cell.TimedOut, s.TimedOut(QueueWait, s.QueueTimeout))
+		}
+	}))
+}
+
+// refuse completes a call that was never accepted.
+func (p *Pool) refuse(c *cell.Cell, err error) {
+	if _, won := c.Claim(); won {
+		c.Publish(err)
+	}
+}
+
+// blocked is a submitter that waits for room in a bounded queue.
+type blocked struct {
+	cell  *cell.Cell
+	ready chan struct{} // closed once the call is in the queue
+}
+
+func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue }
+
+// crowd handles a submission to a full queue. It is called with mu held and
+// releases it.
+func (p *Pool) crowd(c *cell.Cell, try bool) bool {
+	if try || p.cfg.Reject {
+		p.mu.Unlock()
+		if p.cfg.Reject && !try {
+			p.stats.rejected.Add(1)
+			p.refuse(c, p.cfg.Faults.QueueFull)
+			return true
+		}
+		p.stats.rejected.Add(1)
+		return false
+	}
+	if p.inside(c.Ctx) {
+		// A function of ours that waited here could wait for itself.
+		p.calls++
+		c.SetID(p.calls)
+		p.hire(c)
+		p.mu.Unlock()
+		p.accompany(c, c.Ctx.Done() != nil)
+		return true
+	}
+	b := &blocked{cell: c, ready: make(chan struct{})}
+	p.blocked = append(p.blocked, b)
+	p.mu.Unlock()
+	p.accompany(c, c.Ctx.Done() != nil)
+	select {
+	case <-b.ready:
+	case <-c.DoneChan():
+		p.unblock(b)
+	}
+	return true
+}
+
+func (p *Pool) unblock(b *blocked) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i, other := range p.blocked {
+		if other == b {
+			p.blocked = append(p.blocked[:i], p.blocked[i+1:]...)
+			return
+		}
+	}
+}
+
+// admit moves blocked submissions into the room that there is now; under mu.
+func (p *Pool) admit() {
+	for len(p.blocked) > 0 && !p.full() && p.phase == running {
+		b := p.blocked[0]
+		p.blocked[0] = nil
+		p.blocked = p.blocked[1:]
+		if b.cell.IsOpen() {
+			p.accept(b.cell)
+		}
+		close(b.ready)
+	}
+}

@@ -1,0 +1,227 @@
+package pool
+
+import (
+	"runtime/debug"
+	"strconv"
+	"sync/atomic"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/internal/cell"
+)
+
+type workerState int
+
+// What a worker does; guarded by the pool's lock.
+//
+//	starting ─▶ woken ─▶ active ─▶ parked ─▶ woken …
+//	              │        │          └─▶ lent ─▶ parked or woken
+//	              └─▶ lent └─▶ failed ─(supervisor)─▶ woken or parked
+//	any ─▶ gone
+const (
+	starting workerState = iota
+	woken                // told to look for work
+	active               // inside a batch
+	parked               // in Pool.free
+	lent                 // its place is taken by a call on a caller's goroutine
+	failed               // its actor is with the supervisor
+	gone
+)
+
+// worker is a worker actor of a pool, and its place in it.
+type worker struct {
+	pool  *Pool
+	index int
+	pid   *proto.PID // set before the first wake
+	box   mailbox
+
+	// Guarded by the pool's lock.
+	state   workerState
+	spawned bool   // has been given an actor
+	retire  bool   // is to end as soon as it has nothing in hand
+	queue   *queue // its own, unless the pool's is shared
+	failure error  // what its actor has to fail with
+
+	// The batch in hand: written under the lock, read by the worker without.
+	batch []*cell.Cell
+	next  int // the worker's own
+	mark  int64
+
+	call    uint64      // number of the lent call, if it has no cell
+	lending atomic.Bool // such a call runs
+	attempt *Attempt    // in hand, if not plain; the worker's own
+	current atomic.Pointer[cell.Cell]
+	active  atomic.Int64 // calls assigned to it and not ended
+	total   atomic.Uint64
+	tally   tally
+}
+
+func newWorker(p *Pool, index int) *worker {
+	w := &worker{pool: p, index: index}
+	w.box.wake = w
+	return w
+}
+
+// Name is the last part of the worker's PID.
+func (w *worker) Name() string {
+	if w.index < 0 {
+		return "spare"
+	}
+	return "worker-" + strconv.Itoa(w.index)
+}
+
+// Receive implements proto.Actor.
+func (w *worker) Receive(ctx proto.Context) {
+	switch m := ctx.Message().(type) {
+	case *worker:
+		m.work(ctx)
+	case *proto.Started:
+		w.pool.arrived(w, ctx.Self())
+	case *proto.Stopping:
+		w.pool.leaving(w)
+	}
+}
+
+// work takes batches until there is nothing left, or until the engine wants to
+// have a word, and then lets the next poke go on.
+func (w *worker) work(ctx proto.Context) {
+	p := w.pool
+	p.mu.Lock()
+	if w.state != woken {
+		p.mu.Unlock() // its place was lent, or a poke came late
+		return
+	}
+	p.startWork(w)
+	for p.take(w) {
+		next, grow := p.summon()
+		p.mu.Unlock()
+		p.rouse(next, grow)
+		w.process()
+		p.mu.Lock()
+		p.endBatch(w)
+		if w.failure != nil {
+			err := w.failure
+			w.failure = nil
+			p.leaveWork(w, failed)
+			next, grow := p.summon()
+			p.mu.Unlock()
+			p.rouse(next, grow)
+			panic(err)
+		}
+		if w.box.interrupted() {
+			p.leaveWork(w, woken)
+			p.mu.Unlock()
+			w.box.poke()
+			return
+		}
+	}
+	stop := p.endWork(w)
+	p.mu.Unlock()
+	if stop {
+		ctx.Stop(ctx.Self())
+	}
+}
+
+// process runs the batch. Calls that panic are completed in between.
+func (w *worker) process() {
+	w.mark = w.pool.now()
+	for w.next < len(w.batch) && w.failure == nil {
+		w.guarded()
+	}
+}
+
+// guarded runs calls until the batch is through or one of them panics.
+func (w *worker) guarded() {
+	returned := false
+	defer func() {
+		if !returned {
+			w.crash(recover())
+		}
+	}()
+	p := w.pool
+	pace := p.pace.Load()
+	clock := watch{pool: p, worker: w, group: groupSize(pace)}
+	for w.next < len(w.batch) {
+		c := w.batch[w.next]
+		w.next++
+		if !c.Start() {
+			continue
+		}
+		w.current.Store(c)
+		clock.started(c)
+		w.run(c)
+		clock.ended(c, w.next == len(w.batch))
+	}
+	w.current.Store(nil)
+	returned = true
+}
+
+func (w *worker) run(c *cell.Cell) {
+	s := specOf(c)
+	if w.queue == nil && !s.Bulk {
+		w.total.Add(1)
+	}
+	if s.Plain {
+		s.Run(c, w)
+		return
+	}
+	w.attempt = newAttempt(w, c, s)
+	if w.attempt != nil {
+		s.RunAttempt(w.attempt)
+		w.attempt.leave()
+		w.attempt = nil
+	}
+}
+
+// crash completes the call in hand, whose function panicked with reason, or
+// called runtime.Goexit if that is nil.
+func (w *worker) crash(reason any) {
+	p := w.pool
+	c := w.current.Swap(nil)
+	end := p.now()
+	p.stats.run.add(end-w.mark, 1)
+	w.mark = end
+	err, how := p.cfg.Faults.Goexit, exited
+	if reason != nil {
+		err, how = p.cfg.Faults.Panicked(reason, debug.Stack()), panicked
+	}
+	if how == panicked && p.cfg.Policy != nil {
+		w.failure = err
+	}
+	if a := w.attempt; a != nil {
+		w.attempt = nil
+		a.crash(err, how)
+	} else if p.settle(w, c, how) {
+		c.Publish(err)
+	}
+	if how == exited {
+		p.goexit(w)
+	}
+}
+
+// Settle implements Settler for plain calls.
+func (w *worker) Settle(c *cell.Cell, err error) bool {
+	how := succeeded
+	if err != nil {
+		how = failure
+	}
+	return w.pool.settle(w, c, how)
+}
+
+// settle claims c for its function and counts it. It reports whether the
+// function's outcome is still wanted.
+func (p *Pool) settle(w *worker, c *cell.Cell, how ending) bool {
+	if !c.ClaimRunning() {
+		return false
+	}
+	if how != succeeded || !specOf(c).Bulk {
+		w.tally[how].Add(1)
+	}
+	if p.perMember() {
+		p.memberDone(c)
+	}
+	if e := c.Ext.Load(); e != nil {
+		e.Finish(nil)
+	}
+	return true
+}

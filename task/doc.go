@@ -1,0 +1,2 @@
+// Package task puts functions behind supervised pools of workers.
+package task

@@ -1,0 +1,134 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/troupe-go/troupe/supervisor"
+)
+
+// What callers branch on with errors.Is.
+var (
+	// ErrPanicked is matched by every [*PanicError].
+	ErrPanicked = errors.New("task: function panicked")
+	// ErrStopped is the outcome of a call that its task's Stop or Drain refused,
+	// did not start, or cancelled while it ran; the last is also
+	// context.Canceled.
+	ErrStopped = errors.New("task: stopped")
+	// ErrQueueFull is the outcome of a call that a bounded queue had no room
+	// for, under [Reject] or by message.
+	ErrQueueFull = errors.New("task: queue full")
+	// ErrWouldDeadlock is reserved for a call that could only wait for itself.
+	// In this process such calls are run in place of the function that waits.
+	ErrWouldDeadlock = errors.New("task: call would wait for itself")
+	// ErrGoexit is the outcome of a call whose function called runtime.Goexit,
+	// as a test's FailNow does. It is never retried.
+	ErrGoexit = errors.New("task: function called runtime.Goexit")
+	// ErrFailed is the outcome of calls whose pool gave up restarting workers.
+	ErrFailed = supervisor.ErrFailed
+
+	errNilFunc    = errors.New("task: nil function")
+	errNilContext = errors.New("task: nil context")
+	errNilFuture  = errors.New("task: nil future")
+	errNilSeq     = errors.New("task: nil iterator")
+)
+
+// PanicError is the outcome of a call whose function panicked. It matches
+// [ErrPanicked] and unwraps to the panic value if that was an error.
+type PanicError struct {
+	Task  string // the task's name
+	Value any    // the argument of panic
+	Stack []byte // of the goroutine, at the panic
+}
+
+func (e *PanicError) Error() string { return fmt.Sprintf("task %q: panic: %v", e.Task, e.Value) }
+
+// Is reports whether target is [ErrPanicked].
+func (e *PanicError) Is(target error) bool { return target == ErrPanicked }
+
+// Unwrap returns the panic value if it is an error.
+func (e *PanicError) Unwrap() error {
+	err, _ := e.Value.(error)
+	return err
+}
+
+// TimeoutKind tells the timeouts of a call apart.
+type TimeoutKind int
+
+// The kinds of timeout.
+const (
+	QueueWait  TimeoutKind = iota // [QueueTimeout]: the call was never started
+	AttemptRun                    // [Timeout]: an attempt took too long
+)
+
+// String returns the name of the kind.
+func (k TimeoutKind) String() string {
+	switch k {
+	case QueueWait:
+		return "QueueWait"
+	case AttemptRun:
+		return "AttemptRun"
+	}
+	return fmt.Sprintf("TimeoutKind(%d)", int(k))
+}
+
+// TimeoutError is the outcome of a call that waited or ran too long. It is
+// context.DeadlineExceeded.
+type TimeoutError struct {
+	Kind  TimeoutKind
+	After time.Duration
+}
+
+func (e *TimeoutError) Error() string {
+	if e.Kind == QueueWait {
+		return fmt.Sprintf("task: not started within %v (QueueTimeout)", e.After)
+	}
+	return fmt.Sprintf("task: attempt not finished within %v (Timeout)", e.After)
+}
+
+// Is reports whether target is context.DeadlineExceeded.
+func (e *TimeoutError) Is(target error) bool { return target == context.DeadlineExceeded }
+
+// Timeout is true, as for network errors.
+func (e *TimeoutError) Timeout() bool { return true }
+
+// stoppedError is the outcome of a call that ran when its task was stopped.
+type stoppedError struct{ task string }
+
+func (e *stoppedError) Error() string {
+	return fmt.Sprintf("task %q: stopped while the call ran", e.task)
+}
+func (e *stoppedError) Is(target error) bool {
+	return target == ErrStopped || target == context.Canceled
+}
+
+// failedError is the outcome of calls to a pool that gave up.
+type failedError struct {
+	task  string
+	cause error
+}
+
+func (e *failedError) Error() string        { return fmt.Sprintf("task %q: %v", e.task, e.cause) }
+func (e *failedError) Is(target error) bool { return target == ErrFailed }
+func (e *failedError) Unwrap() error        { return e.cause }
+
+func namedStop(name string) error {
+	return fmt.Errorf("task %q: %w", name, sentinel{ErrStopped, "stopped"})
+}
+func namedFull(name string) error {
+	return fmt.Errorf("task %q: %w", name, sentinel{ErrQueueFull, "queue full"})
+}
+func namedExit(name string) error {
+	return fmt.Errorf("task %q: %w", name, sentinel{ErrGoexit, "function called runtime.Goexit"})
+}
+
+// sentinel prints a sentinel without its package prefix, which is there already.
+type sentinel struct {
+	error
+	text string
+}
+
+func (s sentinel) Error() string { return s.text }
+func (s sentinel) Unwrap() error { return s.error }

@@ -1,0 +1,368 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"reflect"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/pool"
+)
+
+// Future is the outcome of a call; see [actor.Future].
+type Future[T any] = actor.Future[T]
+
+// Result is an outcome as a message; see [actor.Result].
+type Result[T any] = actor.Result[T]
+
+// Task is a function behind a pool of workers, or a view on such a pool made by
+// [Task.With]. All methods are safe for concurrent use.
+type Task[In, Out any] struct {
+	core *core[In, Out]
+	set  settings
+	spec *pool.Spec
+	err  error // of With: the outcome of every call
+}
+
+// core is what all views on one pool share.
+type core[In, Out any] struct {
+	fn    func(context.Context, In) (Out, error)
+	pool  *pool.Pool
+	level func(In) int
+}
+
+// call is the one allocation of a call.
+type call[In, Out any] struct {
+	future actor.Future[Out] // first: see callOf
+	in     In
+}
+
+// callOf finds the call that c is the head of.
+func callOf[In, Out any](c *cell.Cell) *call[In, Out] {
+	return (*call[In, Out])(unsafe.Pointer(c)) //nolint:gosec // the cell is the first field of the future, which is the first of the call
+}
+
+// New puts fn behind a pool of workers. It only checks and registers: the pool
+// starts at the first call, so a task in a package-level variable costs nothing
+// until it is used. The error joins all faults of the options.
+func New[In, Out any](fn func(context.Context, In) (Out, error), opts ...Option) (*Task[In, Out], error) {
+	set, err := newSettings(opts)
+	t := &Task[In, Out]{core: &core[In, Out]{fn: fn}, set: set}
+	level, err2 := typed[func(In) int]("Priority", set.priority)
+	_, err3 := typed[func(Out) error]("Until", set.until)
+	t.core.level = level
+	if fn == nil {
+		err = errors.Join(errNilFunc, err)
+	}
+	if err := errors.Join(err, err2, err3); err != nil {
+		return nil, err
+	}
+	return t, t.open()
+}
+
+// MustNew is New for variables: it panics where New returns an error.
+func MustNew[In, Out any](fn func(context.Context, In) (Out, error), opts ...Option) *Task[In, Out] {
+	t, err := New(fn, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// open makes the pool.
+func (t *Task[In, Out]) open() error {
+	s := &t.set
+	if s.system == nil {
+		s.system = actor.Default()
+	}
+	if s.name == "" {
+		s.name = symbol(t.core.fn)
+	}
+	p, err := pool.New(pool.Config{
+		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand,
+		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
+		StopGrace: s.stopGrace, Policy: s.policy, Ranked: t.core.level != nil, Receive: t.receive,
+	}, faultsOf)
+	if err != nil {
+		return fmt.Errorf("task: Name(%q): %w", s.name, err)
+	}
+	t.core.pool = p
+	t.spec = t.bind()
+	return nil
+}
+
+func faultsOf(name string) pool.Faults {
+	return pool.Faults{
+		Stopped:   namedStop(name),
+		StopCause: &stoppedError{task: name},
+		QueueFull: namedFull(name),
+		Goexit:    namedExit(name),
+		Failed:    func(cause error) error { return &failedError{task: name, cause: cause} },
+		Panicked: func(value any, stack []byte) error {
+			return &PanicError{Task: name, Value: value, Stack: stack}
+		},
+	}
+}
+
+var topLevel = regexp.MustCompile(`^[^()\[\]]*\.[\pL_][\pL\pN_]*$`)
+var nested = regexp.MustCompile(`\.func\d+|\.init\.|\.glob\.|-fm$|-range\d+|\.gowrap\d+|\.deferwrap\d+`)
+
+// symbol returns the name of a top-level function, "" for all others.
+func symbol(fn any) string {
+	f := runtime.FuncForPC(reflect.ValueOf(fn).Pointer())
+	if f == nil || !topLevel.MatchString(f.Name()) || nested.MatchString(f.Name()) {
+		return ""
+	}
+	return f.Name()
+}
+
+// bind makes the engine's view of the settings.
+func (t *Task[In, Out]) bind() *pool.Spec {
+	until, _ := t.set.until.(func(Out) error)
+	s := &pool.Spec{
+		Timeout: t.set.timeout, QueueTimeout: t.set.queueTimeout,
+		TimedOut: func(k pool.TimeoutKind, after time.Duration) error {
+			return &TimeoutError{Kind: TimeoutKind(k), After: after}
+		},
+		Run:        func(c *cell.Cell, s pool.Settler) { t.run(c, s, until) },
+		RunAttempt: func(a *pool.Attempt) { t.runAttempt(a, until) },
+		Inline:     t.set.inline,
+	}
+	if t.set.retries != nil {
+		s.Retry = t.retry(t.set.retries)
+	}
+	if _, tracers := t.set.system.Telemetry(); tracers != nil {
+		s.Trace = t.trace(tracers)
+	}
+	return t.core.pool.Bind(s)
+}
+
+// run is the hot path: the function, the claim, the value.
+func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error) {
+	k := callOf[In, Out](c)
+	v, err := t.core.fn(c.AsContext(), k.in)
+	if err != nil {
+		err = bare(err)
+	} else if until != nil {
+		err = t.check(until, v)
+	}
+	if s.Settle(c, err) {
+		_, value := actor.CellOf(&k.future)
+		*value = v
+		c.Publish(err)
+	}
+}
+
+func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
+	k := callOf[In, Out](a.Cell)
+	v, err := t.core.fn(a.Ctx, k.in)
+	refused := false
+	if err == nil && until != nil {
+		err = t.check(until, v)
+		refused = err != nil
+	}
+	final, mine := a.Settle(err, func() any {
+		if refused {
+			return v
+		}
+		return nil
+	})
+	if mine {
+		_, value := actor.CellOf(&k.future)
+		*value = v
+		a.Cell.Publish(bare(final))
+	}
+}
+
+// check asks Until about a result; a panic there is a refusal.
+func (t *Task[In, Out]) check(until func(Out) error, v Out) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Task: t.Name(), Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return until(v)
+}
+
+// prepare makes the cell of a call; nil if the call cannot be made, with f done.
+func (t *Task[In, Out]) prepare(ctx context.Context, in In) (c *cell.Cell, f *Future[Out]) {
+	k := &call[In, Out]{in: in}
+	c, _ = actor.CellOf(&k.future)
+	if ctx == nil || t.err != nil {
+		err := t.err
+		if ctx == nil {
+			err = errNilContext
+		}
+		c.Claim()
+		c.Publish(err)
+		return nil, &k.future
+	}
+	c.Ctx, c.Owner = ctx, &t.spec.Owner
+	if !t.spec.Plain {
+		t.spec.Prepare(c, t.rank(in))
+	}
+	return c, &k.future
+}
+
+func (t *Task[In, Out]) rank(in In) (level int) {
+	if t.core.level == nil {
+		return 0
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			slog.Default().Error("troupe: Priority panicked", "task", t.Name(), "panic", r)
+		}
+	}()
+	return t.core.level(in)
+}
+
+// Submit queues in and returns the [Future] of its result at once; with a
+// [Queue] bound it first blocks until there is room.
+//
+// Every failure arrives through the Future: context.Cause(ctx) if ctx ends
+// before or while the call runs (detach it with [context.WithoutCancel]),
+// [ErrStopped] if the task stops first. Also safe from inside a task.
+func (t *Task[In, Out]) Submit(ctx context.Context, in In) *Future[Out] {
+	c, f := t.prepare(ctx, in)
+	if c == nil {
+		return f
+	}
+	if t.set.inline {
+		t.core.pool.RunHere(c)
+		return f
+	}
+	t.core.pool.Submit(c)
+	return f
+}
+
+// TrySubmit is Submit that never blocks: it reports false, with a nil Future,
+// if the queue is full.
+func (t *Task[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], bool) {
+	c, f := t.prepare(ctx, in)
+	if c == nil {
+		return f, true
+	}
+	if t.set.inline {
+		t.core.pool.RunHere(c)
+		return f, true
+	}
+	if !t.core.pool.TrySubmit(c) {
+		return nil, false
+	}
+	return f, true
+}
+
+// SubmitFuture submits the value of in when that is there, and returns at once.
+// A failure of in becomes the result. Cancelling the result does not cancel in.
+// If the queue is full by then, the call is not blocked but waits all the same.
+func (t *Task[In, Out]) SubmitFuture(ctx context.Context, in *Future[In]) *Future[Out] {
+	var zero Out
+	switch {
+	case ctx == nil:
+		return actor.Completed(zero, errNilContext)
+	case in == nil:
+		return actor.Completed(zero, errNilFuture)
+	}
+	return submitFuture(t, ctx, in)
+}
+
+// Call runs in and waits for the result, or for the end of ctx, which cancels
+// the call. If nothing can end the call early and a worker is idle, the
+// function may run on the caller's goroutine; Call then returns when the
+// function does, also if the task is stopped meanwhile.
+func (t *Task[In, Out]) Call(ctx context.Context, in In) (Out, error) {
+	if t.spec.Plain && t.err == nil && ctx == context.Background() && t.set.until == nil {
+		if w := t.core.pool.Lend(); w != nil {
+			return t.callLent(w, in)
+		}
+	}
+	f := t.Submit(ctx, in)
+	return f.Await(context.Background())
+}
+
+// callLent runs the function on the caller's goroutine in an idle worker's place.
+func (t *Task[In, Out]) callLent(w *pool.Lent, in In) (v Out, err error) {
+	returned := false
+	defer func() {
+		if !returned {
+			err = w.Crash(recover())
+		}
+	}()
+	v, err = t.core.fn(w.Context(), in)
+	returned = true
+	if err != nil {
+		err = bare(err)
+	}
+	return v, w.Return(err)
+}
+
+// With returns a view on the same pool whose calls follow opts. A wrong setting
+// is the error of every call made through it.
+func (t *Task[In, Out]) With(opts ...CallOption) *Task[In, Out] {
+	view := &Task[In, Out]{core: t.core, set: t.set}
+	faults := applyAll(&view.set, opts)
+	_, err := typed[func(Out) error]("Until", view.set.until)
+	view.err = errors.Join(append(faults, err, t.err)...)
+	view.spec = view.bind()
+	return view
+}
+
+// Ready starts the workers and waits until all of them live, or until ctx ends.
+// An on-demand task has none to start.
+func (t *Task[In, Out]) Ready(ctx context.Context) error {
+	if ctx == nil {
+		return errNilContext
+	}
+	return t.core.pool.Ready(ctx)
+}
+
+// Drain refuses new calls with [ErrStopped] and returns when all accepted ones
+// are done and the pool is gone. When ctx ends first, it stops the task and
+// returns context.Cause(ctx) beside the report.
+func (t *Task[In, Out]) Drain(ctx context.Context) (Report, error) {
+	if ctx == nil {
+		return Report{}, errNilContext
+	}
+	r, err := t.core.pool.Drain(ctx)
+	return Report(r), err
+}
+
+// Stop refuses new calls, fails those that wait with [ErrStopped], cancels
+// those that run, and waits at most [StopGrace] for their functions to return.
+// It may be called often and from many goroutines; all get the same report. A
+// function of the task that calls Stop waits for itself until the grace ends.
+func (t *Task[In, Out]) Stop() Report { return Report(t.core.pool.Stop()) }
+
+// Resize changes how many workers there are, or how many calls of an on-demand
+// task may run at once; n must be at least 1. Surplus workers finish what they
+// run. It does not wait.
+func (t *Task[In, Out]) Resize(n int) error {
+	if t.set.inline {
+		return errors.New("task: Resize: an Inline task has no workers")
+	}
+	return t.core.pool.Resize(n)
+}
+
+// Name returns the name under which the task is registered.
+func (t *Task[In, Out]) Name() string { return t.core.pool.Name() }
+
+// PID starts the task and returns the address of its router: it accepts In as a
+// message and answers the sender with a [Result] of Out by value; a message of
+// another type is answered with a Result that holds an [*actor.MessageError],
+// and a full queue with [ErrQueueFull].
+func (t *Task[In, Out]) PID() *actor.PID { return t.core.pool.PID() }
+
+// Props lets any protoactor actor spawn the pool as its child, in that actor's
+// system; the handle is then that pool. It can be spawned once, before the
+// first use. When that parent stops, the task stops.
+func (t *Task[In, Out]) Props() *proto.Props { return t.core.pool.Props() }
