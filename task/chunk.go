@@ -93,7 +93,8 @@ func (m *chunks[In, Out]) submit() {
 
 func (m *chunks[In, Out]) send(k *chunk[In, Out]) {
 	c := k.cell()
-	c.Ctx, c.Owner = m.ctx, &m.spec.Owner
+	c.SetParent(m.ctx)
+	c.Owner = &m.spec.Owner
 	m.task.core.pool.Submit(c)
 }
 

@@ -136,7 +136,8 @@ func (s *sweep[In, Out]) end(err error) {
 func (s *sweep[In, Out]) submit() {
 	l := &loop[In, Out]{sweep: s}
 	c, _ := actor.CellOf(&l.future)
-	c.Ctx, c.Owner = s.ctx, &s.spec.Owner
+	c.SetParent(s.ctx)
+	c.Owner = &s.spec.Owner
 	c.Watch(func() {
 		if err := c.Err(); err != nil {
 			s.end(err)

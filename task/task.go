@@ -207,7 +207,8 @@ func (t *Task[In, Out]) prepare(ctx context.Context, in In) (c *cell.Cell, f *Fu
 		c.Publish(err)
 		return nil, &k.future
 	}
-	c.Ctx, c.Owner = ctx, &t.spec.Owner
+	c.SetParent(ctx)
+	c.Owner = &t.spec.Owner
 	if !t.spec.Plain {
 		t.spec.Prepare(c, t.rank(in))
 	}

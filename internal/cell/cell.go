@@ -63,13 +63,15 @@ type Cell struct {
 	Owner   *Owner // nil for a plain future; set before the cell is shared
 	err     error  // written between Claim and Publish
 
-	Ctx   context.Context     // as given to Submit; nil for a plain future
-	Stamp int64               // engine time of submission, in ns
+	Stamp int64               // engine time of submission, in ns; 0: not taken
 	Ext   atomic.Pointer[Ext] // rare parts, made when first needed
 }
 
 // SetID stores the call's number, once.
 func (c *Cell) SetID(id uint64) { c.word.Or(id << idShift) }
+
+// Enlist is SetID and SetQueued at once.
+func (c *Cell) Enlist(id uint64) { c.word.Or(id<<idShift | queued) }
 
 // ID returns the call's number, 0 for a plain future.
 func (c *Cell) ID() uint64 { return c.word.Load() >> idShift }

@@ -10,6 +10,7 @@ import (
 // function when it asks for Done, the link to the caller's context, and what
 // the engine remembers between attempts.
 type Ext struct {
+	parent   context.Context // the caller's, unless that is context.Background; set once
 	mu       sync.Mutex
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
@@ -47,11 +48,27 @@ func (c *Cell) Extend() *Ext {
 	return c.Ext.Load()
 }
 
+// SetParent stores the ctx that the call was submitted with; before the cell is
+// shared. The most common one needs no room.
+func (c *Cell) SetParent(ctx context.Context) {
+	if ctx != context.Background() {
+		c.Extend().parent = ctx
+	}
+}
+
+// Parent returns the ctx that the call was submitted with.
+func (c *Cell) Parent() context.Context {
+	if e := c.Ext.Load(); e != nil && e.parent != nil {
+		return e.parent
+	}
+	return context.Background()
+}
+
 // Attach makes the end of the caller's ctx end the call, at once and with the
 // cause of ctx.
 func (c *Cell) Attach() {
 	e := c.Extend()
-	detach := context.AfterFunc(c.Ctx, func() { c.Abort(Cancelled, context.Cause(c.Ctx)) })
+	detach := context.AfterFunc(e.parent, func() { c.Abort(Cancelled, context.Cause(e.parent)) })
 	e.mu.Lock()
 	over := e.finished
 	if !over {
@@ -97,7 +114,7 @@ func (x *Context) standard() context.Context {
 	e := c.Extend()
 	e.mu.Lock()
 	if e.ctx == nil {
-		e.ctx, e.cancel = context.WithCancelCause(c.Ctx)
+		e.ctx, e.cancel = context.WithCancelCause(c.Parent())
 	}
 	ctx, cancel, over := e.ctx, e.cancel, e.finished
 	e.mu.Unlock()
@@ -132,7 +149,7 @@ func (x *Context) Err() error {
 	if c := x.cell(); c.Aborted() {
 		return x.standard().Err()
 	}
-	return x.Ctx.Err()
+	return x.cell().Parent().Err()
 }
 
 // Value looks in the call first, then in the caller's ctx.
@@ -143,8 +160,10 @@ func (x *Context) Value(key any) any {
 	if ctx := x.made(); ctx != nil {
 		return ctx.Value(key)
 	}
-	return x.Ctx.Value(key)
+	return x.cell().Parent().Value(key)
 }
 
 // Deadline is the caller's; a timeout of the task is put on top by the engine.
-func (x *Context) Deadline() (deadline time.Time, ok bool) { return x.Ctx.Deadline() }
+func (x *Context) Deadline() (deadline time.Time, ok bool) {
+	return x.cell().Parent().Deadline()
+}

@@ -224,7 +224,7 @@ func (p *Pool) requeue(c *cell.Cell) {
 func (p *Pool) again(c *cell.Cell) {
 	if c.IsOpen() && !c.Queued() {
 		c.Stamp = p.now()
-		if p.crammed() && p.inside(c.Ctx) {
+		if p.crammed() && p.inside(c.Parent()) {
 			p.hire(c) // a function of ours may be waiting for it
 		} else {
 			p.enqueue(c)

@@ -77,7 +77,7 @@ func (p *Pool) help(c *cell.Cell, ctx context.Context) {
 		return
 	}
 	p.expect(c)
-	if !specOf(c).Plain || ctx.Done() != nil || c.Ctx.Done() != nil || !p.brisk() {
+	if !specOf(c).Plain || ctx.Done() != nil || c.Parent().Done() != nil || !p.brisk() {
 		return
 	}
 	p.mu.Lock()
@@ -102,7 +102,7 @@ func (p *Pool) help(c *cell.Cell, ctx context.Context) {
 // expect implements cell.Owner.Expect: a call that was submitted from inside a
 // full pool and is waited for must not depend on one of the pool's workers.
 func (p *Pool) expect(c *cell.Cell) {
-	if !p.inside(c.Ctx) {
+	if !p.inside(c.Parent()) {
 		return
 	}
 	p.mu.Lock()
@@ -127,7 +127,7 @@ func (p *Pool) inside(ctx context.Context) bool {
 			if specOf(v).Pool == p {
 				return true
 			}
-			ctx = v.Ctx
+			ctx = v.Parent()
 		case *worker:
 			return v.pool == p
 		default:
@@ -186,7 +186,9 @@ func (p *Pool) runLent(w *worker, c *cell.Cell) {
 		return
 	}
 	w.mark = p.now()
-	p.stats.wait.add(max(0, w.mark-c.Stamp), 1)
+	if c.Stamp != 0 {
+		p.stats.wait.add(max(0, w.mark-c.Stamp), 1)
+	}
 	w.current.Store(c)
 	returned := false
 	defer func() {
@@ -337,7 +339,7 @@ func (p *Pool) RunHere(c *cell.Cell) {
 	p.busy++
 	p.mu.Unlock()
 	defer p.dismiss(w)
-	if c.Ctx.Done() != nil {
+	if c.Parent().Done() != nil {
 		c.Attach()
 	}
 	delay := time.Duration(-1)

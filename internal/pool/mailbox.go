@@ -14,9 +14,8 @@ import (
 type mailbox struct {
 	invoker    proto.MessageInvoker
 	dispatcher proto.Dispatcher
-	process    func()         // run as a func value, bound once
-	wake       any            // the message that a poke stands for
-	route      func(any) bool // takes a user message in the sender's goroutine; nil for workers
+	process    func() // run as a func value, bound once
+	owner      owner
 
 	open      atomic.Bool // the engine has registered the actor
 	scheduled atomic.Bool
@@ -26,6 +25,26 @@ type mailbox struct {
 	system    []any
 	user      []any
 	pending   atomic.Int32 // len(system), readable without the lock
+}
+
+// owner is the router or worker that a mailbox belongs to.
+type owner interface {
+	route(message any) bool  // takes a user message in the sender's goroutine
+	woken(ctx proto.Context) // does what a poke is for
+	before(message any)      // sees a system message before the engine acts on it
+	after(message any)       // and after
+}
+
+// shell is the actor of all owners. It has no state: what a poke is for is the
+// message itself, and the rest happens in the mailbox. So one Props serves all
+// workers of a pool, and a restart has nothing to rebuild.
+type shell struct{}
+
+// Receive implements proto.Actor.
+func (shell) Receive(ctx proto.Context) {
+	if o, ok := ctx.Message().(owner); ok {
+		o.woken(ctx)
+	}
 }
 
 var _ proto.Mailbox = (*mailbox)(nil)
@@ -53,7 +72,7 @@ func (m *mailbox) UserMessageCount() int {
 // PostUserMessage offers the message to route and keeps it otherwise. A nil
 // message is dropped: the engine's own mailbox spins on one for ever.
 func (m *mailbox) PostUserMessage(message any) {
-	if message == nil || m.route != nil && m.route(message) {
+	if message == nil || m.owner.route(message) {
 		return
 	}
 	m.mu.Lock()
@@ -70,6 +89,9 @@ func (m *mailbox) PostSystemMessage(message any) {
 	m.mu.Unlock()
 	m.schedule()
 }
+
+// self is the actor's own PID; in messages only.
+func (m *mailbox) self() *proto.PID { return m.invoker.(proto.Context).Self() }
 
 // poke makes the actor receive its wake message soon, once for any number of
 // pokes before it.
@@ -141,7 +163,9 @@ func (m *mailbox) drain() {
 		case *proto.ResumeMailbox:
 			m.suspended.Store(false)
 		case proto.SystemMessage:
+			m.owner.before(message)
 			m.invoker.InvokeSystemMessage(message)
+			m.owner.after(message)
 		default:
 			m.invoker.InvokeUserMessage(message)
 		}
@@ -160,7 +184,7 @@ func (m *mailbox) next() any {
 		return nil
 	}
 	if m.pokes.Swap(false) {
-		return m.wake
+		return m.owner
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

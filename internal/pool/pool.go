@@ -85,7 +85,9 @@ type Pool struct {
 	dispatch elastic.Dispatcher
 	stats    counters
 	pace     atomic.Int64 // a call's usual run time in ns, 0: unknown
+	_        [128]byte    // the workers write above, submitters below
 
+	deep      atomic.Bool // many calls wait: their waits are sampled
 	mu        sync.Mutex
 	phase     phase
 	refusal   error // why calls are refused, from draining on
@@ -126,6 +128,9 @@ type Pool struct {
 	system  *actor.System      // where it runs
 	pid     *proto.PID         // of the router; set by start
 	box     *mailbox           // of the router
+
+	workers  *proto.Props // of all workers
+	spawning *worker      // that is being spawned; the router's own
 }
 
 // Report is what became of the calls during a Drain or Stop.

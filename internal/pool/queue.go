@@ -22,7 +22,9 @@ type queue struct {
 }
 
 func (q *queue) push(c *cell.Cell, level int) {
-	c.SetQueued()
+	if !c.Queued() {
+		c.SetQueued()
+	}
 	if q.ranks != nil {
 		heap.Push(q.ranks, ranked{cell: c, key: rank(c.Stamp, level), seq: q.ranks.next()})
 		return

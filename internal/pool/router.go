@@ -3,6 +3,9 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"strconv"
+	"strings"
 	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
@@ -14,9 +17,6 @@ import (
 // router is the actor of a pool: its mailbox takes calls in the sender's
 // goroutine, and the actor itself only makes workers and supervises them.
 type router struct{ pool *Pool }
-
-// grow is what a poke of the router means.
-type grow struct{}
 
 // begin starts the router at the pool's first use. Under mu; false if the
 // pool takes no calls, and then refusal says why.
@@ -54,9 +54,13 @@ func (p *Pool) run(pid *proto.PID) {
 }
 
 func (p *Pool) rootProps() *proto.Props {
-	p.box = &mailbox{wake: grow{}, route: p.route}
+	r := &router{pool: p}
+	p.box = &mailbox{owner: r}
 	p.ended = make(chan struct{})
-	return proto.PropsFromProducer(func() proto.Actor { return &router{pool: p} },
+	p.workers = proto.PropsFromProducer(func() proto.Actor { return shell{} },
+		proto.WithMailbox(func() proto.Mailbox { return &p.spawning.box }),
+		proto.WithDispatcher(&p.dispatch))
+	return proto.PropsFromProducer(func() proto.Actor { return r },
 		proto.WithMailbox(func() proto.Mailbox { return p.box }),
 		proto.WithDispatcher(&p.dispatch))
 }
@@ -92,19 +96,20 @@ func (p *Pool) PID() *proto.PID {
 	return p.pid
 }
 
-func (p *Pool) route(message any) bool {
+// route implements owner: calls are taken in the sender's goroutine.
+func (r *router) route(message any) bool {
 	switch proto.UnwrapEnvelopeMessage(message).(type) {
 	case proto.AutoReceiveMessage, proto.AutoRespond:
 		return false
 	}
-	return p.cfg.Receive(proto.UnwrapEnvelopeMessage(message), proto.UnwrapEnvelopeSender(message))
+	return r.pool.cfg.Receive(proto.UnwrapEnvelopeMessage(message), proto.UnwrapEnvelopeSender(message))
 }
 
 // Receive implements proto.Actor.
 func (r *router) Receive(ctx proto.Context) {
 	switch m := ctx.Message().(type) {
-	case grow:
-		r.pool.grow(ctx)
+	case *router:
+		r.woken(ctx)
 	case *proto.Terminated:
 		r.pool.lost(ctx, m.Who)
 	case *proto.Stopping:
@@ -114,12 +119,17 @@ func (r *router) Receive(ctx proto.Context) {
 	}
 }
 
-// grow makes workers while calls wait for one.
-func (p *Pool) grow(ctx proto.Context) {
+func (r *router) before(any) {}
+func (r *router) after(any)  {}
+
+// woken makes workers while calls wait for one.
+func (r *router) woken(ctx proto.Context) {
+	p := r.pool
 	p.mu.Lock()
 	for w := p.wanted(); w != nil; w = p.wanted() {
 		p.mu.Unlock()
 		p.spawn(ctx, w)
+		runtime.Gosched() // it may do all the work before we make another
 		p.mu.Lock()
 	}
 	p.growing = false
@@ -166,34 +176,29 @@ func (p *Pool) vacancy() int {
 }
 
 func (p *Pool) spawn(ctx proto.Context, w *worker) {
-	props := proto.PropsFromProducer(func() proto.Actor { return w },
-		proto.WithMailbox(func() proto.Mailbox { return &w.box }),
-		proto.WithDispatcher(&p.dispatch))
-	if _, err := ctx.SpawnNamed(props, w.Name()); err != nil {
+	p.spawning = w // for the mailbox; the router makes one worker at a time
+	if _, err := ctx.SpawnNamed(p.workers, w.Name()); err != nil {
 		// Only an actor that is still going down can hold the name.
-		_, _ = ctx.SpawnNamed(props, w.Name()+"-"+p.system.ActorSystem().ProcessRegistry.NextId())
+		_, _ = ctx.SpawnNamed(p.workers, w.Name()+"-"+p.system.ActorSystem().ProcessRegistry.NextId())
 	}
 }
 
 // lost is told that a worker's actor is gone.
 func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 	p.mu.Lock()
-	for i, w := range p.members {
-		if w == nil || w.pid == nil || w.pid.Id != who.Id {
-			continue
-		}
+	if w := p.byPID(who); w != nil {
 		p.live--
+		i := w.index
 		if p.perMember() && p.phase < stopping && i < p.size {
 			p.members[i] = p.heir(w)
 			if w.queue.size() > w.queue.husks {
 				p.due = append(p.due, p.members[i])
 			}
-			break
+		} else {
+			p.stats.gone.fold(&w.tally)
+			p.members[i] = nil
+			p.vacant = min(p.vacant, i)
 		}
-		p.stats.gone.fold(&w.tally)
-		p.members[i] = nil
-		p.vacant = min(p.vacant, i)
-		break
 	}
 	w, more := p.summon()
 	fail := p.live == 0 && p.exhausted
@@ -283,12 +288,23 @@ func (p *Pool) scope(child *proto.PID) []*proto.PID {
 func (p *Pool) resumed(child *proto.PID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.members {
-		if w != nil && w.pid != nil && w.pid.Id == child.Id && w.state == failed {
-			p.restartDone(w)
-			return
-		}
+	if w := p.byPID(child); w != nil && w.state == failed {
+		p.restartDone(w)
 	}
+}
+
+// byPID finds a worker by the index in its name; under mu.
+func (p *Pool) byPID(pid *proto.PID) *worker {
+	_, name, _ := strings.Cut(pid.Id[strings.LastIndexByte(pid.Id, '/')+1:], "-")
+	digits, _, _ := strings.Cut(name, "-")
+	i, err := strconv.Atoi(digits)
+	if err != nil || i >= len(p.members) {
+		return nil
+	}
+	if w := p.members[i]; w != nil && w.pid != nil && w.pid.Id == pid.Id {
+		return w
+	}
+	return nil
 }
 
 // Worker names and PIDs for those who look at the pool from outside.

@@ -1,8 +1,6 @@
 package pool
 
 import (
-	proto "github.com/asynkron/protoactor-go/actor"
-
 	"github.com/troupe-go/troupe/internal/cell"
 )
 
@@ -83,6 +81,9 @@ func (p *Pool) take(w *worker) bool {
 		}
 		p.waiting--
 		w.batch = append(w.batch, c)
+	}
+	if p.waiting < deepQueue && p.deep.Load() {
+		p.deep.Store(false)
 	}
 	if len(w.batch) == 0 && w.queue == nil && p.batches > 0 {
 		p.steal(w)
@@ -176,9 +177,9 @@ func (p *Pool) park(w *worker) {
 }
 
 // arrived is called when a worker's actor starts, and starts again.
-func (p *Pool) arrived(w *worker, self *proto.PID) {
+func (p *Pool) arrived(w *worker) {
 	p.mu.Lock()
-	w.pid = self
+	w.pid = w.box.self()
 	if w.state != starting && w.state != failed {
 		p.mu.Unlock()
 		return

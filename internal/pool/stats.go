@@ -126,6 +126,9 @@ type watch struct {
 }
 
 func (t *watch) started(c *cell.Cell) {
+	if c.Stamp == 0 {
+		return // not in the sample
+	}
 	wait := max(0, t.worker.mark-c.Stamp)
 	t.longest = max(t.longest, wait)
 	b := bucketOf(wait)

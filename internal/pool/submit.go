@@ -16,12 +16,15 @@ func (p *Pool) Submit(c *cell.Cell) { p.submit(c, false) }
 func (p *Pool) TrySubmit(c *cell.Cell) bool { return p.submit(c, true) }
 
 func (p *Pool) submit(c *cell.Cell, try bool) bool {
-	cancellable := c.Ctx.Done() != nil
-	if cancellable && c.Ctx.Err() != nil {
-		p.refuse(c, context.Cause(c.Ctx))
+	ctx := c.Parent()
+	cancellable := ctx.Done() != nil
+	if cancellable && ctx.Err() != nil {
+		p.refuse(c, context.Cause(ctx))
 		return true
 	}
-	c.Stamp = p.now()
+	if !p.deep.Load() || !specOf(c).Plain {
+		c.Stamp = p.now()
+	}
 	p.mu.Lock()
 	if p.phase != running && !p.begin() {
 		err := p.refusal
@@ -42,17 +45,21 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 
 // accept numbers c and puts it in line; under mu.
 func (p *Pool) accept(c *cell.Cell) {
-	if specOf(c).Bulk {
-		c.SetID(p.calls + 1)
-	} else {
+	if !specOf(c).Bulk {
 		p.calls++
-		c.SetID(p.calls)
 	}
+	if c.Stamp == 0 && p.calls%sampled == 0 {
+		c.Stamp = p.now()
+	}
+	c.Enlist(p.calls)
 	p.enqueue(c)
 }
 
 func (p *Pool) enqueue(c *cell.Cell) {
 	p.waiting++
+	if p.waiting == deepQueue {
+		p.deep.Store(true)
+	}
 	if p.perMember() {
 		p.assign(c)
 		return
@@ -66,6 +73,11 @@ func (p *Pool) level(c *cell.Cell) int {
 	}
 	return recordOf(c).level
 }
+
+const (
+	deepQueue = 64 // from this many waiting calls on, the wait is sampled
+	sampled   = 8  // one call in so many
+)
 
 // accompany arms what can end a waiting call. It runs after the call was
 // queued, so the call may be over already; both notice.
@@ -115,19 +127,19 @@ func (p *Pool) crowd(c *cell.Cell, try bool) bool {
 		p.stats.rejected.Add(1)
 		return false
 	}
-	if p.inside(c.Ctx) {
+	if p.inside(c.Parent()) {
 		// A function of ours that waited here could wait for itself.
 		p.calls++
 		c.SetID(p.calls)
 		p.hire(c)
 		p.mu.Unlock()
-		p.accompany(c, c.Ctx.Done() != nil)
+		p.accompany(c, c.Parent().Done() != nil)
 		return true
 	}
 	b := &blocked{cell: c, ready: make(chan struct{})}
 	p.blocked = append(p.blocked, b)
 	p.mu.Unlock()
-	p.accompany(c, c.Ctx.Done() != nil)
+	p.accompany(c, c.Parent().Done() != nil)
 	select {
 	case <-b.ready:
 	case <-c.DoneChan():

@@ -58,7 +58,7 @@ type worker struct {
 
 func newWorker(p *Pool, index int) *worker {
 	w := &worker{pool: p, index: index}
-	w.box.wake = w
+	w.box.owner = w
 	return w
 }
 
@@ -70,21 +70,28 @@ func (w *worker) Name() string {
 	return "worker-" + strconv.Itoa(w.index)
 }
 
-// Receive implements proto.Actor.
-func (w *worker) Receive(ctx proto.Context) {
-	switch m := ctx.Message().(type) {
-	case *worker:
-		m.work(ctx)
-	case *proto.Started:
-		w.pool.arrived(w, ctx.Self())
-	case *proto.Stopping:
+// route implements owner: a worker takes no messages but the engine's.
+func (w *worker) route(message any) bool {
+	_, control := proto.UnwrapEnvelopeMessage(message).(proto.AutoReceiveMessage)
+	return !control
+}
+
+func (w *worker) before(message any) {
+	if _, stop := message.(*proto.Stop); stop {
 		w.pool.leaving(w)
 	}
 }
 
-// work takes batches until there is nothing left, or until the engine wants to
+func (w *worker) after(message any) {
+	switch message.(type) {
+	case *proto.Started, *proto.Restart:
+		w.pool.arrived(w)
+	}
+}
+
+// woken takes batches until there is nothing left, or until the engine wants to
 // have a word, and then lets the next poke go on.
-func (w *worker) work(ctx proto.Context) {
+func (w *worker) woken(ctx proto.Context) {
 	p := w.pool
 	p.mu.Lock()
 	if w.state != woken {
