@@ -50,3 +50,26 @@ func BenchmarkBatch(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/call")
 }
+
+func BenchmarkMap(b *testing.B) {
+	bg := context.Background()
+	t := task.MustNew(sq, task.Workers(4))
+	defer t.Stop()
+	const n = 1_000_000
+	in := func(yield func(int) bool) {
+		for i := range n {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		for _, err := range t.Map(bg, in) {
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/call")
+}

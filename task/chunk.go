@@ -101,13 +101,15 @@ func (m *chunks[In, Out]) send(k *chunk[In, Out]) {
 // run implements pool.Spec.Run.
 func (m *chunks[In, Out]) run(c *cell.Cell, w pool.Settler) {
 	k := (*chunk[In, Out])(unsafe.Pointer(c)) //nolint:gosec // as in callOf
-	start := w.Clock()
+	start := w.Begun()
 	w.Begin(len(k.in))
 	failed := 0
 	for i := 0; i < len(k.in) && !c.Aborted(); {
 		i = m.stretch(k, i, w, &failed)
 	}
-	k.took = w.Clock() - start
+	end := w.Clock()
+	w.Mark(end)
+	k.took = end - start
 	w.Done(len(k.in)-failed, k.took)
 	if w.Settle(c, nil) {
 		c.Publish(nil)
@@ -205,14 +207,19 @@ func (m *chunks[In, Out]) recycle(k *chunk[In, Out]) {
 // much as two switches between goroutines, and should be worth it.
 func (m *chunks[In, Out]) resize(k *chunk[In, Out]) {
 	switch {
-	case k.took < quickChunk && m.size < m.window/2:
-		m.size = min(m.size*2, m.window/2)
+	case k.took < tinyItem*int64(m.size): // too little work to share
+		m.size = min(m.size*2, m.window)
+	case k.took < quickChunk:
+		m.size = min(m.size*2, max(1, m.window/2))
 	case k.took > 4*quickChunk:
 		m.size = max(1, m.size/2)
 	}
 }
 
-const quickChunk = 10_000 // ns
+const (
+	quickChunk = 10_000 // ns
+	tinyItem   = 100    // ns
+)
 
 // abandon cancels what was read ahead.
 func (m *chunks[In, Out]) abandon() {

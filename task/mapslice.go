@@ -177,6 +177,7 @@ func (s *sweep[In, Out]) work(c *cell.Cell, w pool.Settler) error {
 			s.out[i] = v
 		}
 		now := w.Clock()
+		w.Mark(now)
 		w.Done(int(to-from), now-start)
 		size = s.resize(size, now-start, to)
 		if now-began > fairEvery && w.Crowded() {

@@ -67,7 +67,10 @@ func New[In, Out any](fn func(context.Context, In) (Out, error), opts ...Option)
 	if err := errors.Join(err, err2, err3); err != nil {
 		return nil, err
 	}
-	return t, t.open()
+	if err := t.open(); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // MustNew is New for variables: it panics where New returns an error.

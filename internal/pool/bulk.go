@@ -20,6 +20,12 @@ func (w *worker) Done(n int, ns int64) {
 	}
 }
 
+// Mark implements Settler.
+func (w *worker) Mark(now int64) { w.mark = now }
+
+// Begun implements Settler.
+func (w *worker) Begun() int64 { return w.mark }
+
 // Fail counts n calls that ended with an error of their own.
 func (w *worker) Fail(n int) { w.tally[failure].Add(uint64(n)) }
 

@@ -213,6 +213,8 @@ type Settler interface {
 	Done(n int, ns int64)
 	Fail(n int)
 	Clock() int64
+	Begun() int64   // when the call in hand began, by Clock
+	Mark(now int64) // now, when it ends
 	Crowded() bool
 	Contain(reason any) error
 }

@@ -147,8 +147,7 @@ func (t *watch) flush() {
 }
 
 func (t *watch) ended(c *cell.Cell, last bool) {
-	if specOf(c).Bulk { // it has timed what it stands for
-		t.worker.mark = t.pool.now()
+	if specOf(c).Bulk { // it has timed what it stands for, and set the mark
 		return
 	}
 	t.n++

@@ -22,7 +22,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 		p.refuse(c, context.Cause(ctx))
 		return true
 	}
-	if !p.deep.Load() || !specOf(c).Plain {
+	if s := specOf(c); !s.Plain || !p.deep.Load() && !(s.Bulk && p.brisk()) {
 		c.Stamp = p.now()
 	}
 	p.mu.Lock()
