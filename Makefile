@@ -1,10 +1,13 @@
 # Needs Go, GNU make, bash and git. Every tool beyond those is pinned in
 # tools/go.mod and built by the go command.
 
-SHELL       := bash
-.SHELLFLAGS := -eu -o pipefail -c
+SHELL := bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
+
+# Begins every recipe of more than one command. (.SHELLFLAGS would do, but the
+# make that comes with macOS does not know it.)
+STRICT := set -euo pipefail;
 
 GO    ?= go
 TOOL  := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
@@ -24,7 +27,7 @@ DEMO_ARGS     ?=
 
 EXAMPLES := $(patsubst examples/%/main.go,%,$(wildcard examples/*/main.go))
 # What make examples passes to an example, where its default takes too long.
-ARGS_checksum := -workers 2 .
+ARGS_checksum := -workers 2 internal
 
 ##@ Everyday
 
@@ -43,7 +46,7 @@ check: fmt vet lint test examples vuln ## everything that CI checks
 
 .PHONY: test
 test: ## the whole suite with the race detector, all modules
-	@for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES); do \
 		echo "== test $$dir"; \
 		if [ "$$dir" = . ]; then quick=; else quick=-short; fi; \
 		(cd "$$dir" && $(GO) test -race $$quick ./...); \
@@ -52,23 +55,23 @@ test: ## the whole suite with the race detector, all modules
 .PHONY: fmt
 fmt: ## fail if a file is not formatted
 	@echo "== fmt"
-	@files=$$(gofmt -l .); \
+	@$(STRICT) files=$$(gofmt -l .); \
 	if [ -n "$$files" ]; then echo "not formatted (gofmt -w helps):"; echo "$$files"; exit 1; fi
 
 .PHONY: vet
 vet: ## go vet, all modules, and the library for darwin and windows too
-	@for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES); do \
 		echo "== vet $$dir"; \
 		(cd "$$dir" && $(GO) vet ./...); \
 	done
-	@for os in darwin windows; do \
+	@$(STRICT) for os in darwin windows; do \
 		echo "== vet . for $$os"; \
 		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./...; \
 	done
 
 .PHONY: lint
 lint: ## staticcheck, and the rules about imports
-	@for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES); do \
 		echo "== staticcheck $$dir"; \
 		(cd "$$dir" && $(TOOL) staticcheck ./...); \
 	done
@@ -77,11 +80,11 @@ lint: ## staticcheck, and the rules about imports
 
 .PHONY: examples
 examples: ## run every example
-	@$(foreach e,$(EXAMPLES),echo "== example $(e)"; $(GO) run ./examples/$(e) $(ARGS_$(e));)
+	@$(STRICT) $(foreach e,$(EXAMPLES),echo "== example $(e)"; $(GO) run ./examples/$(e) $(ARGS_$(e));)
 
 .PHONY: vuln
 vuln: ## look for known vulnerabilities; skipped where the database is out of reach
-	@for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES); do \
 		echo "== govulncheck $$dir"; \
 		if out=$$(cd "$$dir" && $(TOOL) govulncheck ./... 2>&1); then \
 			echo "$$out"; \
@@ -100,7 +103,7 @@ race: ## repeat the tests with the race detector (RACE_COUNT=5)
 
 .PHONY: fuzz
 fuzz: ## run each fuzz target briefly (FUZZ_TIME=5s)
-	@grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
+	@$(STRICT) grep -rHoE --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' . | while IFS=: read -r file func; do \
 		name=$${func#func } dir=$$(dirname "$$file"); \
 		echo "== fuzz $$dir $$name"; \
 		(cd "$$dir" && $(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZ_TIME) . </dev/null); \
@@ -108,11 +111,11 @@ fuzz: ## run each fuzz target briefly (FUZZ_TIME=5s)
 
 .PHONY: bench
 bench: ## measure against other pools; the table also goes to bench.txt
-	@cd bench && $(GO) run . $(BENCH_ARGS) | tee ../bench.txt
+	@$(STRICT) cd bench && $(GO) run . $(BENCH_ARGS) | tee ../bench.txt
 
 .PHONY: bench-compare
 bench-compare: ## benchmarks of this tree against those of a commit (OLD=HEAD BENCH=. BENCH_COUNT=10)
-	@tmp=$$(mktemp -d); \
+	@$(STRICT) tmp=$$(mktemp -d); \
 	trap 'git worktree remove --force "$$tmp/old" >/dev/null 2>&1 || true; rm -rf "$$tmp"' EXIT; \
 	git worktree add --quiet --detach "$$tmp/old" $(OLD); \
 	run() { $(GO) test -run='^$$' -bench='$(BENCH)' -benchmem -count=$(BENCH_COUNT) ./...; }; \
@@ -127,7 +130,7 @@ cover: ## test coverage of the library by function, the total last
 
 .PHONY: tidy
 tidy: ## fail if a go.mod or go.sum is not tidy
-	@for dir in $(MODULES) tools; do \
+	@$(STRICT) for dir in $(MODULES) tools; do \
 		echo "== tidy $$dir"; \
 		(cd "$$dir" && $(GO) mod tidy -diff); \
 	done

@@ -14,7 +14,7 @@ type Result[T any] struct {
 	Err   error
 }
 
-var errNilContext = errors.New("troupe: nil context")
+var errNilContext = errors.New("actor: nil context")
 
 // Future is the outcome of a call that may still be running. It completes
 // exactly once; all methods are safe for concurrent use, and a Future that
@@ -71,7 +71,8 @@ func (f *Future[T]) Await(ctx context.Context) (T, error) {
 // Result is Await without a bound: it blocks until the outcome is there.
 func (f *Future[T]) Result() (T, error) { return f.Await(context.Background()) }
 
-// Done returns a channel that is closed once the outcome is there.
+// Done returns a channel that is closed once the outcome is there, the same one
+// at each call.
 func (f *Future[T]) Done() <-chan struct{} {
 	f.cell.Expect()
 	return f.cell.DoneChan()
@@ -92,8 +93,9 @@ func (f *Future[T]) Cancel() bool { return f.cell.Abort(cell.Cancelled, context.
 
 // OnDone calls fn once with the outcome: on the goroutine that completes the
 // Future, so fn should be quick, or at once on the caller's if the outcome is
-// there already. A panic in fn is contained and logged. Callbacks run in the
-// order in which they were given.
+// there already. Callbacks given before completion run one after another in the
+// order in which they were given. A panic in fn is contained and logged; a nil
+// fn is ignored.
 func (f *Future[T]) OnDone(fn func(T, error)) {
 	if fn == nil {
 		return

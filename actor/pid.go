@@ -47,16 +47,15 @@ func (f *Future[T]) PID(s *System) *PID {
 }
 
 // PipeTo sends the outcome to each PID once it is there, as a [Result] by
-// value. It does not block.
+// value: in the order given, and also if it is there already. It does not
+// block. Nil PIDs are passed over.
 func (f *Future[T]) PipeTo(s *System, to ...*PID) {
-	to = append([]*PID(nil), to...)
-	f.OnDone(func(v T, err error) {
-		for _, pid := range to {
-			if pid != nil {
-				s.ActorSystem().Root.Send(pid, Result[T]{Value: v, Err: err})
-			}
+	root := s.ActorSystem().Root
+	for _, pid := range to {
+		if pid != nil {
+			f.OnDone(func(v T, err error) { root.Send(pid, Result[T]{Value: v, Err: err}) })
 		}
-	})
+	}
 }
 
 // futureProcess is a Future in a process registry. PIDs cache it, so it takes
@@ -82,8 +81,14 @@ func outcomeOf[T any](message any) (v T, err error) {
 		}
 	}
 	want := reflect.TypeFor[T]()
-	if e, ok := message.(error); ok && (want.Kind() == reflect.Interface || reflect.TypeOf(message) != want) {
-		return v, e
+	if own := reflect.TypeOf(message) == want; !own {
+		// An interface T may be satisfied by these too; they are no values.
+		if e, ok := message.(error); ok {
+			return v, e
+		}
+		if _, dead := message.(*proto.DeadLetterResponse); dead {
+			return v, &MessageError{Want: want.String(), Got: message}
+		}
 	}
 	if t, ok := message.(T); ok {
 		return t, nil
@@ -95,7 +100,7 @@ func outcomeOf[T any](message any) (v T, err error) {
 func (p *futureProcess[T]) SendSystemMessage(pid *PID, message any) {
 	if w, ok := message.(*proto.Watch); ok {
 		if ref, ok := p.system.ProcessRegistry.Get(w.Watcher); ok {
-			ref.SendSystemMessage(w.Watcher, &proto.Terminated{Who: pid})
+			ref.SendSystemMessage(w.Watcher, &proto.Terminated{Who: pid, Why: proto.TerminatedReason_NotFound})
 		}
 	}
 }

@@ -3,11 +3,16 @@ package actor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
+	"github.com/asynkron/protoactor-go/extensions"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
@@ -21,11 +26,9 @@ type PID = proto.PID
 // used: its ActorSystem is made when the first of them starts. All methods are
 // safe for concurrent use.
 type System struct {
-	name    string
-	logger  *slog.Logger
-	meters  metric.MeterProvider
-	tracers trace.TracerProvider
-	units   host.Registry
+	settings
+	units    host.Registry
+	metering metering
 
 	mu     sync.Mutex
 	engine atomic.Pointer[proto.ActorSystem] // set once, under mu
@@ -41,7 +44,7 @@ type settings struct {
 	tracers trace.TracerProvider
 }
 
-// Name sets the name by which logs and snapshots know the system. Default:
+// Name sets the name by which snapshots and metrics know the system. Default:
 // "troupe".
 func Name(name string) SystemOption { return func(s *settings) { s.name = name } }
 
@@ -49,7 +52,12 @@ func Name(name string) SystemOption { return func(s *settings) { s.name = name }
 // record, so that a later slog.SetDefault takes effect.
 func Logger(l *slog.Logger) SystemOption { return func(s *settings) { s.logger = l } }
 
-// MeterProvider turns on OpenTelemetry metrics. Default: none, and then free.
+// MeterProvider turns on OpenTelemetry metrics of everything that lives in the
+// System: calls by outcome, queues, workers, quantiles of waiting and running,
+// limits. They are read from a [Snapshot] when the provider collects, so that
+// calls cost the same with and without. What has stopped is no longer reported:
+// flush the provider first to have its last numbers. Systems that share a
+// provider should have names of their own. Default: none.
 func MeterProvider(p metric.MeterProvider) SystemOption { return func(s *settings) { s.meters = p } }
 
 // TracerProvider turns on OpenTelemetry traces, a span for every attempt of a
@@ -69,48 +77,62 @@ func NewSystem(opts ...SystemOption) *System {
 	if s.name == "" {
 		s.name = "troupe"
 	}
-	return &System{name: s.name, logger: s.logger, meters: s.meters, tracers: s.tracers}
+	sys := &System{settings: s}
+	if s.meters != nil {
+		sys.units.OnAdd = sys.startMetrics
+	}
+	return sys
 }
 
-var wrapped struct {
-	sync.Mutex
-	systems map[*proto.ActorSystem]*System
-}
+// tie is how an ActorSystem knows its System.
+type tie struct{ system *System }
 
-// Wrap returns the System that lives in as, an ActorSystem of the caller's. The
-// same ActorSystem gives the same System; options that differ from those of
-// the first call are logged and ignored. The pair is forgotten by
-// [System.Stop], after which Wrap makes a new one. Wrap panics if as is nil.
+var tieID = extensions.NextExtensionID()
+
+// ExtensionID implements protoactor's Extension.
+func (tie) ExtensionID() extensions.ExtensionID { return tieID }
+
+var wrapping sync.Mutex // makes Wrap look and tie in one go
+
+// Wrap returns the System that lives in as, an ActorSystem of the caller's or
+// that of another System. The same ActorSystem gives the same System; options
+// that differ from those of the first call are logged and ignored. Wrap panics
+// if as is nil.
 func Wrap(as *proto.ActorSystem, opts ...SystemOption) *System {
 	if as == nil {
 		panic("actor: Wrap of a nil ActorSystem")
 	}
-	wrapped.Lock()
-	s, known := wrapped.systems[as]
-	if !known {
-		s = NewSystem(opts...)
-		s.engine.Store(as)
-		if wrapped.systems == nil {
-			wrapped.systems = make(map[*proto.ActorSystem]*System)
-		}
-		wrapped.systems[as] = s
+	wrapping.Lock()
+	known, ok := as.Extensions.Get(tieID).(tie)
+	if !ok {
+		known.system = NewSystem(opts...)
+		known.system.engine.Store(as)
+		as.Extensions.Register(known)
 	}
-	wrapped.Unlock()
-	if known && s.differs(opts) {
-		s.Log().Warn("actor: this ActorSystem is wrapped already; the options of the first Wrap stay in force")
+	wrapping.Unlock()
+	s := known.system
+	if ok && s.differs(opts) {
+		s.Log().Warn("troupe: this ActorSystem is wrapped already; the options of the first Wrap stay in force", "system", s.name)
 	}
 	return s
 }
 
 func (s *System) differs(opts []SystemOption) bool {
-	was := settings{name: s.name, logger: s.logger, meters: s.meters, tracers: s.tracers}
-	want := was
+	want := s.settings
 	for _, opt := range opts {
 		if opt != nil {
 			opt(&want)
 		}
 	}
-	return want != was
+	return want.name != s.name || want.logger != s.logger || !same(want.meters, s.meters) || !same(want.tracers, s.tracers)
+}
+
+// same compares providers, whose types are anybody's.
+func same(a, b any) bool {
+	if v := reflect.ValueOf(a); v.IsValid() && !v.Comparable() {
+		return false
+	}
+	return a == b
 }
 
 var defaultSystem = sync.OnceValue(func() *System { return NewSystem(Name("default")) })
@@ -131,10 +153,17 @@ func (s *System) ActorSystem() *proto.ActorSystem {
 	as := proto.NewActorSystem(
 		proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger { return quiet(s) }),
 		proto.WithDeadLetterRequestLogging(false),
+		proto.WithDeadLetterThrottleInterval(deadLetterPause),
 	)
+	as.Extensions.Register(tie{system: s})
 	s.engine.Store(as)
 	return as
 }
+
+// deadLetterPause is for how long the engine holds a goroutine after a dead
+// letter, to log less. It logs them at Info, which we drop anyway, and its
+// second would outlive whoever has stopped everything.
+const deadLetterPause = time.Nanosecond
 
 // Log returns the system's logger.
 func (s *System) Log() *slog.Logger {
@@ -147,28 +176,31 @@ func (s *System) Log() *slog.Logger {
 // Stop ends everything that was started in this System, newest first. It
 // returns when nothing of it runs any more, or when ctx ends, with
 // context.Cause(ctx) and the names of what still runs. A wrapped ActorSystem
-// stays up, and so does a System: new tasks may be started in it.
+// stays up, and so does a System: new tasks may be started in it. It may be
+// called often and from many goroutines.
 func (s *System) Stop(ctx context.Context) error {
 	if ctx == nil {
-		return errors.New("actor: System.Stop: nil context")
+		return errNilContext
 	}
-	var faults []error
+	defer s.stopMetrics()
 	for units := s.units.Units(); len(units) > 0; units = s.units.Units() {
-		faults = faults[:0]
-		for i := len(units) - 1; i >= 0; i-- {
-			if err := units[i].Stop(ctx); err != nil {
-				faults = append(faults, err)
-			}
+		if err := stopAll(ctx, units); err != nil {
+			return err
 		}
-		if len(faults) > 0 || ctx.Err() != nil {
-			break
+		if ctx.Err() != nil && len(s.units.Units()) > 0 {
+			return fmt.Errorf("actor: System.Stop: new ones keep starting: %w", context.Cause(ctx))
 		}
 	}
-	wrapped.Lock()
-	if as := s.engine.Load(); wrapped.systems[as] == s {
-		delete(wrapped.systems, as)
+	return nil
+}
+
+func stopAll(ctx context.Context, units []host.Unit) error {
+	var faults []error
+	for _, u := range slices.Backward(units) {
+		if err := u.Stop(ctx); err != nil {
+			faults = append(faults, err)
+		}
 	}
-	wrapped.Unlock()
 	return errors.Join(faults...)
 }
 

@@ -3,7 +3,6 @@ package limits_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"strings"
 	"testing"
@@ -256,107 +255,6 @@ func TestPermitPausesWhatItTook(t *testing.T) {
 	})
 }
 
-func TestUpdateGivesBackWhereTheAlgorithmDoes(t *testing.T) {
-	conform(t, func(t *testing.T, s subject, set *limits.Set) {
-		if s.resource {
-			t.Skip("a resource has nothing to report")
-		}
-		p := fill(t, set)
-		want := 10 // used, as the limit sees it
-		for _, report := range []int{4, 7, 0, 0, 6} {
-			if err := p.Update("k", report); err != nil {
-				t.Fatal(err)
-			}
-			if s.refunds {
-				want = report
-			}
-			if got := stat(t, set, "k").Used; got != want {
-				t.Errorf("after the report of %d: %d used, want %d", report, got, want)
-			}
-		}
-		p.Release()
-		if s.refunds {
-			available(t, set, limits.Request{"k": 4})
-		}
-		unavailable(t, set, limits.Request{"k": 1})
-	})
-}
-
-func TestUpdateAboveTheRequestIsADebt(t *testing.T) {
-	conform(t, func(t *testing.T, s subject, set *limits.Set) {
-		if s.resource {
-			t.Skip("a resource has nothing to report")
-		}
-		start := time.Now()
-		p := acquire(t, set, limits.Request{"k": 1})
-		waiter := inBackground(t.Context(), set, limits.Request{"k": 10})
-		synctest.Wait()
-		for range 2 { // a report once more changes nothing
-			if err := p.Update("k", 35); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got := stat(t, set, "k"); got.Used != 35 || got.Available != -25 {
-			t.Errorf("got %+v, want 35 used and -25 available", got)
-		}
-		// The debt is worked off at the rate; only the log of a sliding window
-		// forgets all of it one window later.
-		want := map[string]time.Duration{"SlidingWindow": time.Second, "FixedWindow": 4 * time.Second}[s.name]
-		if want == 0 {
-			want = 3500 * time.Millisecond
-		}
-		if got := granted(t, waiter).at.Sub(start); got != want {
-			t.Errorf("granted after %v, want %v", got, want)
-		}
-	})
-}
-
-func TestUpdateRefusesWhatMakesNoSense(t *testing.T) {
-	conform(t, func(t *testing.T, s subject, set *limits.Set) {
-		p := acquire(t, set, limits.Request{"k": 1})
-		before := set.Stats()[0]
-		requestError(t, p.Update("k", -1), "k")
-		if re := requestError(t, p.Update("x", 1), "x"); !strings.Contains(re.Reason, `"k"`) {
-			t.Errorf("got %v, want it to list the known key", re)
-		}
-		if s.resource {
-			requestError(t, p.Update("k", 1), "k")
-		}
-		if after := set.Stats()[0]; after != before {
-			t.Errorf("got %+v, want %+v", after, before)
-		}
-		p.Release()
-		if err := p.Update("k", 5); !s.resource && err != limits.ErrReleased {
-			t.Errorf("after Release: got %v, want ErrReleased", err)
-		}
-		if after := set.Stats()[0]; !s.resource && after != before {
-			t.Errorf("got %+v, want %+v", after, before)
-		}
-	})
-}
-
-func TestReleaseCountsOnce(t *testing.T) {
-	conform(t, func(t *testing.T, s subject, set *limits.Set) {
-		a, b := acquire(t, set, limits.Request{"k": 3}), (*limits.Permit)(nil)
-		if !s.smooth {
-			b = acquire(t, set, limits.Request{"k": 4})
-		}
-		for range 3 {
-			a.Release()
-		}
-		want := 7
-		if s.resource {
-			want = 4
-		} else if s.smooth {
-			want = 3
-		}
-		if got := stat(t, set, "k").Used; got != want {
-			t.Errorf("got %d used, want %d", got, want)
-		}
-		b.Release() // nil for the smooth one: allowed
-	})
-}
-
 func TestStatsDescribeTheLimit(t *testing.T) {
 	conform(t, func(t *testing.T, s subject, set *limits.Set) {
 		acquire(t, set, limits.Request{"k": 4})
@@ -371,54 +269,4 @@ func TestStatsDescribeTheLimit(t *testing.T) {
 			t.Errorf("got %+v, want %+v", got, want)
 		}
 	})
-}
-
-func TestHugeAndTinyLimitsNeitherOverflowNorStick(t *testing.T) {
-	for _, a := range algorithms {
-		for _, c := range []struct {
-			capacity int
-			per      time.Duration
-		}{
-			{1, 1}, {math.MaxInt, 1}, {1, math.MaxInt64}, {math.MaxInt, math.MaxInt64}, {math.MaxInt, time.Second}, {7, 3},
-		} {
-			t.Run(fmt.Sprintf("%v/%d/%d", a, c.capacity, c.per), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { extremes(t, a, c.capacity, c.per) })
-			})
-		}
-	}
-}
-
-func extremes(t *testing.T, a limits.Algorithm, capacity int, per time.Duration) {
-	set := limits.MustNew(limits.Rate("k", capacity, per, a))
-	defer set.Close()
-	all := limits.Request{"k": capacity}
-	p := acquire(t, set, all)
-	unavailable(t, set, limits.Request{"k": max(1, capacity)})
-	if per <= time.Second { // the next one comes after the window, not earlier
-		start := time.Now()
-		p = acquire(t, set, all)
-		if got := time.Since(start); got < per || got > per+time.Microsecond {
-			t.Errorf("the second comes after %v, want %v", got, per)
-		}
-	}
-	for range 3 { // a debt that no sum can hold
-		if err := p.Update("k", math.MaxInt); err != nil {
-			t.Fatal(err)
-		}
-		// A token bucket owes less than a nanosecond's worth to its rounding.
-		slack := float64(capacity)/float64(per) + 1
-		if a != limits.TokenBucket {
-			slack = 0
-		}
-		if st := stat(t, set, "k"); float64(st.Used) < float64(capacity)-slack || float64(st.Available) > slack {
-			t.Errorf("with the largest debt: got %+v", st)
-		}
-		p = available(t, set, limits.Request{"k": 0})
-	}
-	unavailable(t, set, all)
-	ctx, cancel := context.WithTimeout(t.Context(), 0)
-	defer cancel()
-	if _, err := set.Acquire(ctx, all); err == nil {
-		t.Error("granted in spite of the debt")
-	}
 }

@@ -36,10 +36,15 @@ func (l *lows) note(now time.Duration, backlog float64) {
 	for n > 0 && l.records[n-1].backlog >= backlog {
 		n--
 	}
-	l.records = append(l.records[:n], low{at: now, backlog: backlog})
-	if len(l.records) > maxLows {
-		l.mergeTo(maxLows / 2)
+	if n == len(l.records) {
+		l.records = append(l.records, low{at: now, backlog: backlog})
+		if len(l.records) > maxLows {
+			l.mergeTo(maxLows / 2)
+		}
+		return
 	}
+	l.records = l.records[:n+1] // no new slice: this is the hot path
+	l.records[n] = low{at: now, backlog: backlog}
 }
 
 // mergeTo leaves at most that many records, and of the differences between

@@ -2,23 +2,14 @@ package limits_test
 
 import (
 	"context"
-	"log/slog"
-	"math/rand/v2"
 	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/troupe-go/troupe/limits"
 )
-
-// grantee is a Grantee made of a function; a nil one must never be told.
-type grantee func(*limits.Permit, error)
-
-func (g grantee) Granted(p *limits.Permit, err error) { g(p, err) }
 
 func TestLargeRequestAtTheHeadIsNotStarvedBySmallOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -143,70 +134,6 @@ func TestSetOfManyLimitsGrantsAllOrNothing(t *testing.T) {
 	})
 }
 
-func TestEnqueueTellsTheGranteeOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set := limits.MustNew(limits.Resource("r", 1))
-		p, ticket, err := set.Enqueue(nil, grantee(nil)) // at once: not told
-		if p == nil || ticket != nil || err != nil {
-			t.Fatalf("got %v, %v, %v, want a permit", p, ticket, err)
-		}
-		var told []string
-		tell := func(name string) grantee {
-			return func(p *limits.Permit, err error) {
-				told = append(told, name)
-				if p != nil {
-					p.Release() // lets the next through, from inside the callback
-				} else if err != limits.ErrClosed {
-					t.Errorf("got %v, want ErrClosed", err)
-				}
-			}
-		}
-		enqueue := func(name string) limits.Ticket {
-			q, ticket, err := set.Enqueue(nil, tell(name))
-			if q != nil || ticket == nil || err != nil {
-				t.Fatalf("got %v, %v, %v, want a ticket", q, ticket, err)
-			}
-			return ticket
-		}
-		a, b, c := enqueue("a"), enqueue("b"), enqueue("c")
-		if !b.Cancel() || b.Cancel() {
-			t.Error("want one successful Cancel")
-		}
-		p.Release()
-		if a.Cancel() || c.Cancel() {
-			t.Error("cancelled what had been granted")
-		}
-		held := available(t, set, nil)
-		enqueue("d")
-		set.Close()
-		held.Release()
-		if want := []string{"a", "c", "d"}; !slices.Equal(told, want) {
-			t.Errorf("told %v, want %v", told, want)
-		}
-		if _, _, err := set.Enqueue(nil, nil); err == nil {
-			t.Error("want an error for no grantee")
-		}
-	})
-}
-
-func TestPanicInGrantedIsContainedAndLosesNoPermit(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		set := limits.MustNew(limits.Resource("r", 1))
-		var logged strings.Builder
-		defer slog.SetDefault(slog.Default())
-		slog.SetDefault(slog.New(slog.NewTextHandler(&logged, nil)))
-		held := acquire(t, set, nil)
-		if _, _, err := set.Enqueue(nil, grantee(func(*limits.Permit, error) { panic("no") })); err != nil {
-			t.Fatal(err)
-		}
-		held.Release()
-		available(t, set, nil).Release()
-		if !strings.Contains(logged.String(), "panic=no") {
-			t.Errorf("logged %q, want the panic", &logged)
-		}
-	})
-}
-
 func TestTimersStopWithTheWaiters(t *testing.T) {
 	// A bubble that ends with a goroutine or timer function to come fails.
 	synctest.Test(t, func(t *testing.T) {
@@ -225,87 +152,19 @@ func TestTimersStopWithTheWaiters(t *testing.T) {
 	})
 }
 
-// TestNothingGrantedIsLost lets grants meet the end of contexts, cancels and a
-// Close, in real time so that they do meet, and counts what comes back.
-func TestNothingGrantedIsLost(t *testing.T) {
-	const capacity, workers, rounds = 3, 16, 300
-	set := limits.MustNew(limits.Resource("r", capacity), limits.Rate("k", 1_000_000, time.Second))
-	other := limits.MustNew(limits.Resource("r", capacity), limits.Rate("k", 1_000_000, time.Second))
-	pool, err := limits.NewPool([]*limits.Set{set, other})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var held atomic.Int64
-	use := func(p *limits.Permit) {
-		if n := held.Add(1); n > 2*capacity {
-			t.Errorf("%d held of %d", n, 2*capacity)
+func TestOneReleaseLetsThroughAllThatItCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		set := limits.MustNew(limits.Resource("a", 2), limits.Resource("b", 2))
+		held := acquire(t, set, limits.Request{"a": 0, "b": 2})
+		var waiters []<-chan outcome
+		// The last one is freed only by the second, and that by the first.
+		for _, r := range []limits.Request{{"a": 0, "b": 1}, {"a": 1, "b": 1}, {"a": 1, "b": 0}} {
+			waiters = append(waiters, inBackground(t.Context(), set, r))
+			synctest.Wait()
 		}
-		yield()
-		held.Add(-1)
-		p.Release()
-		p.Release()
-	}
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Go(func() {
-			l := []limits.Queuer{set, pool, other}[w%3]
-			for range rounds {
-				if w%2 == 0 {
-					ctx, cancel := context.WithCancel(t.Context())
-					all.Go(func() { yield(); cancel() })
-					if p, err := l.Acquire(ctx, limits.Request{"k": 1}); err == nil {
-						use(p)
-					}
-					continue
-				}
-				done := make(chan struct{})
-				p, ticket, err := l.Enqueue(limits.Request{"k": 1}, grantee(func(p *limits.Permit, err error) {
-					defer close(done)
-					if err == nil {
-						p.Release()
-					}
-				}))
-				switch {
-				case err != nil:
-					t.Error(err)
-				case p != nil:
-					use(p)
-				case rand.IntN(2) == 0 || !ticket.Cancel():
-					<-done
-				}
-			}
-		})
-	}
-	all.Wait()
-	for _, s := range []*limits.Set{set, other} {
-		if st := stat(t, s, "r"); st.Available != capacity || st.Waiting != 0 {
-			t.Errorf("at the end: got %+v", st)
+		held.Release()
+		for _, w := range waiters {
+			granted(t, w)
 		}
-		if s.TimerPending() {
-			t.Error("a timer is left")
-		}
-	}
-}
-
-func TestCloseMeetsGrantsAndLosesNothing(t *testing.T) {
-	for range 200 {
-		set := limits.MustNew(limits.Resource("r", 1))
-		held := acquire(t, set, nil)
-		var all sync.WaitGroup
-		for range 4 {
-			all.Go(func() {
-				p, err := set.Acquire(t.Context(), nil)
-				if (p == nil) == (err == nil) {
-					t.Errorf("got %v, %v", p, err)
-				}
-				p.Release()
-			})
-		}
-		all.Go(held.Release)
-		all.Go(func() { set.Close() })
-		all.Wait()
-		if st := stat(t, set, "r"); st.Used != 0 || st.Waiting != 0 {
-			t.Errorf("at the end: got %+v", st)
-		}
-	}
+	})
 }

@@ -103,10 +103,14 @@ func (l *limit) above() string {
 
 // negative returns the error about the first negative amount in r, by key.
 func negative(r Request) error {
-	for _, key := range slices.Sorted(maps.Keys(r)) {
-		if r[key] < 0 {
-			return &RequestError{Key: key, Amount: r[key], Reason: "negative amount"}
+	var first *RequestError
+	for key, n := range r {
+		if n < 0 && (first == nil || key < first.Key) {
+			first = &RequestError{Key: key, Amount: n, Reason: "negative amount"}
 		}
 	}
-	return nil
+	if first == nil {
+		return nil
+	}
+	return first
 }

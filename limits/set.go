@@ -21,6 +21,7 @@ type Set struct {
 	byKey  map[string]int // index into limits
 	holds  bool           // has a Resource, so that a release gives something back
 	free   Permit         // the one permit of a Set without limits
+	actors actors
 
 	mu      sync.Mutex
 	closed  bool
@@ -155,31 +156,16 @@ func (s *Set) pause(i int, d time.Duration) {
 }
 
 // Close ends the Set: who waits and who asks from now on gets [ErrClosed].
-// Permits that were granted stay valid. It may be called again, and returns
-// nil always.
+// Permits that were granted stay valid. The Set's actors stop. Close may be
+// called again, and returns nil always.
 func (s *Set) Close() error {
 	s.mu.Lock()
 	s.closed = true
 	told := s.dismiss()
 	s.mu.Unlock()
 	told.tell()
+	s.stopActors()
 	return nil
-}
-
-// now returns the Set's time. The Set is locked.
-func (s *Set) now() time.Duration {
-	if !s.timed {
-		return 0
-	}
-	now := time.Since(s.base)
-	if now < s.last {
-		// Only the clock of a testing/synctest bubble can be behind, for a Set
-		// that lives longer than the bubble: time goes on from where it was.
-		s.base = s.base.Add(now - s.last)
-		now = s.last
-	}
-	s.last = now
-	return now
 }
 
 // try grants r now, or returns a *RequestError, ErrClosed or ErrUnavailable,
@@ -212,9 +198,25 @@ func (s *Set) ask(r Request, to Grantee) (*Permit, *ticket, error) {
 	}
 	s.mu.Lock()
 	now, err := s.take(need)
+	s.mu.Unlock()
 	if err == ErrUnavailable {
-		t := newTicket(to)
-		s.enqueue(t.place(s, need), now)
+		return s.wait(need, to)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return s.permit(need, now), nil, nil
+}
+
+// wait lets need wait, unless it has become available meanwhile. The ticket is
+// made while the Set is not locked.
+func (s *Set) wait(need []int64, to Grantee) (*Permit, *ticket, error) {
+	t := newTicket(to)
+	e := t.place(s, need)
+	s.mu.Lock()
+	now, err := s.take(need)
+	if err == ErrUnavailable {
+		s.enqueue(e, now)
 		s.mu.Unlock()
 		return nil, t, nil
 	}
@@ -223,65 +225,4 @@ func (s *Set) ask(r Request, to Grantee) (*Permit, *ticket, error) {
 		return nil, nil, err
 	}
 	return s.permit(need, now), nil, nil
-}
-
-// take grants need at the instant that it returns, all of it, or nothing and
-// returns an error. The Set is locked.
-func (s *Set) take(need []int64) (time.Duration, error) {
-	if s.closed {
-		return 0, ErrClosed
-	}
-	now := s.now()
-	if !s.grantable(need, now) {
-		return now, ErrUnavailable
-	}
-	s.charge(need, now)
-	return now, nil
-}
-
-// grantable tells whether all of need is there and nobody waits for some of
-// it. The Set is locked.
-func (s *Set) grantable(need []int64, now time.Duration) bool {
-	for i, n := range need {
-		if n == 0 {
-			continue
-		}
-		if l := &s.limits[i]; l.queue.head != nil || !l.can(now, n) {
-			return false
-		}
-	}
-	return true
-}
-
-// charge takes need, of which every part can be granted. The Set is locked.
-func (s *Set) charge(need []int64, now time.Duration) {
-	for i, n := range need {
-		if n > 0 {
-			l := &s.limits[i]
-			l.meter.take(now, n)
-			l.granted++
-		}
-	}
-}
-
-// refuse counts a request that a Pool has turned away.
-func (s *Set) refuse(r Request) {
-	need, err := s.resolve(r, nil)
-	if err != nil {
-		return
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.closed {
-		s.countRefused(need)
-	}
-}
-
-// countRefused counts a request that ended without a grant. The Set is locked.
-func (s *Set) countRefused(need []int64) {
-	for i, n := range need {
-		if n > 0 {
-			s.limits[i].refused++
-		}
-	}
 }

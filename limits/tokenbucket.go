@@ -28,15 +28,15 @@ type tokenBucket struct {
 }
 
 func newTokenBucket(l *Limit) *tokenBucket {
-	b := &tokenBucket{burst: l.most(), capacity: rate.Limit(float64(l.capacity) / l.per.Seconds()), base: time.Now().UTC()}
+	b := &tokenBucket{burst: l.most(), capacity: rate.Limit(float64(l.capacity) / l.per.Seconds()), base: time.Now()}
 	b.bucket = rate.NewLimiter(b.capacity, b.burst)
-	b.bucket.SetBurstAt(b.base, b.burst) // so that it compares monotonic readings from the start
+	b.bucket.SetBurstAt(b.base, b.burst) // so that base is its beginning, too
 	return b
 }
 
 // clock turns the Set's time into what rate wants. All instants come from one
-// reading of the clock, so only their monotonic part counts, and only their
-// distances.
+// reading of the clock, so only their distances matter; as that has a monotonic
+// part, rate computes them faster than those of any other base.
 func (b *tokenBucket) clock(now time.Duration) time.Time { return b.base.Add(now) }
 
 // missing returns the time until n tokens are there, in nanoseconds.

@@ -69,7 +69,7 @@ func (b Backoff) delay(k int, chance float64) time.Duration {
 	// Compared before the conversion: the product outgrows a Duration soon,
 	// and then float64 itself (+Inf), and is below the ceiling neither time.
 	if d := float64(b.Initial) * math.Pow(factor, float64(k-1)); d < float64(full) {
-		full = time.Duration(d)
+		full = max(b.Initial, time.Duration(d)) // rounding must not take from it
 	}
 	return full - time.Duration(float64(full)*b.Jitter*chance)
 }

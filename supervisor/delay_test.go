@@ -116,14 +116,17 @@ func TestDecideMayEndAPendingRestart(t *testing.T) {
 	}
 	inBubble(t, with(p), func(_ *testing.T, f *family) {
 		pids := f.spawn("a", "b")
+		f.inside(pids[0], func(ctx proto.Context) { ctx.Spawn(lingering(time.Hour)) }) // still stopping when the restart is due
 		block := make(chan struct{})
 		f.system.Root.Send(pids[1], func(proto.Context) { <-block; panic(errFatal) })
 		synctest.Wait()
 		f.crash(pids[0], errBoom)
 		synctest.Wait()
 		close(block)
+		time.Sleep(2 * time.Hour)
 		synctest.Wait()
 		f.expect("-a", "-b")
+		f.quiet()
 	})
 }
 
@@ -147,7 +150,7 @@ func TestLateRestartIsHarmless(t *testing.T) {
 		"supervisor restarted":        {false, 2, func(f *family, _ *proto.PID) { fail(f); again(f) }},
 		"supervisor still restarting": {true, 1, func(f *family, _ *proto.PID) { fail(f) }},
 		"child stopped":               {false, 1, func(f *family, a *proto.PID) { f.stop(a) }},
-		"name used again":             {false, 2, func(f *family, a *proto.PID) { f.stop(a); again(f) }},
+		"name used again":             {false, 2, func(f *family, a *proto.PID) { f.stop(a); f.awaitChildren(0); again(f) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, with(slow), func(t *testing.T, f *family) {

@@ -3,6 +3,7 @@ package supervisor
 import (
 	"reflect"
 	"strings"
+	"weak"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 )
@@ -17,8 +18,7 @@ func (f *failure) leaving() bool {
 	if _, stopping := f.message.(*proto.Stop); stopping {
 		return true // it panicked in Stopping or Stopped
 	}
-	_, present := f.system.ProcessRegistry.Get(f.child)
-	return !present || f.record.isLeaving(f.child) || goingDown(f.supervisor)
+	return !present(f.system, f.child) || f.record.isLeaving(f.child) || goingDown(f.supervisor)
 }
 
 // finish completes the stop of a child that is leaving.
@@ -33,17 +33,21 @@ func (f *failure) finish() {
 	if !stop && !terminated {
 		return
 	}
-	process, ok := f.system.ProcessRegistry.Get(f.child)
+	t, below := seen(f.system, f.child), f.below()
 	helped := f.record.leave(f.system, true, f.child)
-	if !ok || helped && terminated {
+	switch {
+	case t.process == nil || helped && terminated && len(below) == 0:
 		f.abandon()
-		return
+	case helped && terminated:
+		// It panics at each Terminated: wait for that of the last one below.
+	default:
+		// Its children may not have been told yet. It is told itself because
+		// it may not be stopping at all, but have handed up the failed stop of
+		// its own child.
+		for _, t := range append(below, t) {
+			t.endStop()
+		}
 	}
-	// Its children may not have been told yet. That it is told again is for a
-	// child that is not stopping itself, but has handed up the failed stop of
-	// its own child.
-	f.stopBelow()
-	target{pid: f.child, process: process}.endStop()
 }
 
 // abandon takes leave of a child that cannot take the final step: its Stopped
@@ -58,24 +62,18 @@ func (f *failure) abandon() {
 	}
 }
 
-// stopBelow ends everything below the child. Only the child itself
-// can list its children, so they are found by their names. Sent after the
-// search, because a handler that runs at once would wait for the registry.
-func (f *failure) stopBelow() {
-	var below []target
+// below finds the actors below the child, by their names: only the child itself
+// could list its children.
+func (f *failure) below() (found []target) {
 	registry := f.system.ProcessRegistry
 	for _, bucket := range registry.LocalPIDs.LocalPIDs {
 		bucket.IterCb(func(id string, process any) {
-			if strings.HasPrefix(id, f.child.Id+"/") {
-				below = append(below, target{pid: proto.NewPID(registry.Address, id), process: process.(proto.Process)})
+			if actor, ok := process.(*proto.ActorProcess); ok && strings.HasPrefix(id, f.child.Id+"/") {
+				found = append(found, target{pid: proto.NewPID(registry.Address, id), process: actor})
 			}
 		})
 	}
-	for _, t := range below {
-		if _, actor := t.process.(*proto.ActorProcess); actor {
-			t.endStop()
-		}
-	}
+	return found
 }
 
 // endStop makes an actor stop, and take the final step if only that is left.
@@ -106,17 +104,18 @@ var enginePath = reflect.TypeFor[proto.Props]().PkgPath()
 func (r *record) leave(system *proto.ActorSystem, help bool, children ...*proto.PID) (helped bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for pid := range r.leaving {
-		if _, ok := system.ProcessRegistry.Get(pid); !ok {
-			delete(r.leaving, pid)
+	for child := range r.leaving {
+		if pid := child.Value(); pid == nil || !present(system, pid) {
+			delete(r.leaving, child)
 		}
 	}
 	if r.leaving == nil {
-		r.leaving = make(map[*proto.PID]bool)
+		r.leaving = make(map[weak.Pointer[proto.PID]]bool)
 	}
-	helped = r.leaving[children[0]]
+	helped = r.leaving[weak.Make(children[0])]
 	for _, pid := range children {
-		r.leaving[pid] = help || r.leaving[pid]
+		child := weak.Make(pid)
+		r.leaving[child] = help || r.leaving[child]
 	}
 	return helped
 }
@@ -124,6 +123,11 @@ func (r *record) leave(system *proto.ActorSystem, help bool, children ...*proto.
 func (r *record) isLeaving(child *proto.PID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	_, leaving := r.leaving[child]
+	_, leaving := r.leaving[weak.Make(child)]
 	return leaving
+}
+
+func present(system *proto.ActorSystem, pid *proto.PID) bool {
+	_, ok := system.ProcessRegistry.Get(pid)
+	return ok
 }

@@ -57,7 +57,7 @@ func TestStopEndsAlthoughAChildPanicsAtIt(t *testing.T) {
 				t.Run(fmt.Sprint(name, "/", policy, "/", nested, "/child stopped"), func(t *testing.T) {
 					f, child := fragileFamily(t, p, panics, nested)
 					f.system.Root.Stop(child)
-					f.awaitChildless()
+					f.awaitChildren(0)
 					f.stop(f.parent)
 					f.expectEnd()
 				})
@@ -90,18 +90,6 @@ func (f *family) expectEnd() {
 	}
 	if left := f.left(f.parent); len(left) > 0 {
 		f.t.Errorf("still there: %q", left)
-	}
-}
-
-// awaitChildless waits until the supervisor has no children any more.
-func (f *family) awaitChildless() {
-	f.t.Helper()
-	for {
-		children := 1
-		f.inside(f.parent, func(ctx proto.Context) { children = len(ctx.Children()) })
-		if children == 0 {
-			return
-		}
 	}
 }
 

@@ -174,14 +174,23 @@ func (f *family) stop(pid *proto.PID) {
 	}
 }
 
+// awaitChildren waits until the supervisor has n children. It hears of an end
+// later than watchers do, and until then it must not use the name again.
+func (f *family) awaitChildren(n int) {
+	f.t.Helper()
+	for children := -1; children != n; {
+		f.inside(f.parent, func(ctx proto.Context) { children = len(ctx.Children()) })
+	}
+}
+
 // left lists the processes that live at or below pid.
 func (f *family) left(pid *proto.PID) (ids []string) {
 	for _, bucket := range f.system.ProcessRegistry.LocalPIDs.LocalPIDs {
-		for id := range bucket.Items() {
+		bucket.IterCb(func(id string, _ any) {
 			if id == pid.Id || strings.HasPrefix(id, pid.Id+"/") {
 				ids = append(ids, id)
 			}
-		}
+		})
 	}
 	return ids
 }

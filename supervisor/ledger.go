@@ -53,12 +53,16 @@ func (l *ledger) drop(key weak.Pointer[byte]) {
 
 // record is what a strategy remembers of one supervisor. An actor uses it from
 // one goroutine at a time; a guardian from those of all its children.
+//
+// Nothing in it may keep the supervisor, or neither would ever go. A PID does:
+// it leads to a process, that to an actor, and that to its parent. Hence the
+// weak pointers here, too.
 type record struct {
 	mu      sync.Mutex
 	history History
-	pending []*restart          // waiting for their delay
-	order   order               // in which children started
-	leaving map[*proto.PID]bool // children that were told to stop; true: and helped to
+	pending []weak.Pointer[restart]          // waiting for their delay; a timer holds them
+	order   order                            // in which children started
+	leaving map[weak.Pointer[proto.PID]]bool // children that were told to stop; true: and helped to
 }
 
 // restart is a restart on its way, of all children in a scope.
@@ -107,11 +111,15 @@ func (r *record) schedule(targets []target) *restart {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, earlier := range r.pending {
+	for _, w := range r.pending {
+		earlier := w.Value()
+		if earlier == nil {
+			continue
+		}
 		earlier.targets = slices.DeleteFunc(earlier.targets, func(t target) bool { return covered[t.pid.Id] })
 	}
 	entry := &restart{targets: targets}
-	r.pending = append(r.pending, entry)
+	r.pending = append(r.pending, weak.Make(entry))
 	return entry
 }
 
@@ -119,8 +127,9 @@ func (r *record) schedule(targets []target) *restart {
 func (r *record) restarting(child *proto.PID) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, entry := range r.pending {
-		if slices.ContainsFunc(entry.targets, func(t target) bool { return t.pid.Equal(child) }) {
+	for _, w := range r.pending {
+		entry := w.Value()
+		if entry != nil && slices.ContainsFunc(entry.targets, func(t target) bool { return t.pid.Equal(child) }) {
 			return true
 		}
 	}
@@ -131,9 +140,12 @@ func (r *record) restarting(child *proto.PID) bool {
 func (r *record) take(entry *restart) []target {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending = slices.DeleteFunc(r.pending, func(e *restart) bool { return e == entry })
+	r.pending = slices.DeleteFunc(r.pending, func(w weak.Pointer[restart]) bool {
+		e := w.Value()
+		return e == nil || e == entry
+	})
 	return slices.DeleteFunc(entry.targets, func(t target) bool {
-		_, leaving := r.leaving[t.pid]
+		_, leaving := r.leaving[weak.Make(t.pid)]
 		return leaving
 	})
 }

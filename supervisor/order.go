@@ -3,6 +3,7 @@ package supervisor
 import (
 	"cmp"
 	"slices"
+	"weak"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 )
@@ -38,19 +39,20 @@ func (s *strategy) recordStarts(spawn proto.SpawnFunc) proto.SpawnFunc {
 // because the engine's set of children moves its last one into the place of
 // each that is removed. Keyed by pointer, because a name may come again.
 type order struct {
-	started map[*proto.PID]uint64
+	started map[weak.Pointer[proto.PID]]uint64
 	next    uint64
 }
 
 // add numbers pid if it is new.
 func (o *order) add(pid *proto.PID) {
-	if _, known := o.started[pid]; known {
+	child := weak.Make(pid)
+	if _, known := o.started[child]; known {
 		return
 	}
 	if o.started == nil {
-		o.started = make(map[*proto.PID]uint64)
+		o.started = make(map[weak.Pointer[proto.PID]]uint64)
 	}
-	o.started[pid] = o.next
+	o.started[child] = o.next
 	o.next++
 }
 
@@ -61,10 +63,11 @@ func (o *order) prune(children []*proto.PID) {
 	if len(o.started) <= 2*len(children)+slack {
 		return
 	}
-	kept := make(map[*proto.PID]uint64, len(children))
+	kept := make(map[weak.Pointer[proto.PID]]uint64, len(children))
 	for _, pid := range children {
-		if n, known := o.started[pid]; known {
-			kept[pid] = n
+		child := weak.Make(pid)
+		if n, known := o.started[child]; known {
+			kept[child] = n
 		}
 	}
 	o.started = kept
@@ -89,7 +92,7 @@ func (r *record) inOrder(children []*proto.PID) []*proto.PID {
 	}
 	sorted := slices.Clone(children)
 	slices.SortFunc(sorted, func(a, b *proto.PID) int {
-		return cmp.Compare(r.order.started[a], r.order.started[b])
+		return cmp.Compare(r.order.started[weak.Make(a)], r.order.started[weak.Make(b)])
 	})
 	return sorted
 }

@@ -84,7 +84,7 @@ func TestGuardianSharesItsBudgetAmongAll(t *testing.T) {
 	for range 8 {
 		a := f.system.Root.Spawn(f.child("a", guardian))
 		wg.Go(func() {
-			for range 10 {
+			for range 31 { // enough for each to outlast the budget
 				f.crash(a, errBoom)
 			}
 		})

@@ -77,6 +77,7 @@ func TestRestForOneKeepsOrderWhenChildrenStop(t *testing.T) {
 
 	f.stop(pids[1]) // its name comes again, as the last one
 	f.expect("-b")
+	f.awaitChildren(2)
 	pids[1] = f.spawn("b")[0]
 	f.crash(pids[3], errBoom)
 	f.expect("-d", "+d", "-b", "+b")

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/limits"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -52,6 +53,9 @@ type settings struct {
 	retries      *RetryPolicy
 	until        any // func(Out) error
 	priority     any // func(In) int
+	limiter      limits.Limiter
+	injected     bool // the function takes its permits itself
+	cost         any  // func(In) limits.Request
 	idempotent   bool
 	policy       *supervisor.Policy
 	system       *actor.System
@@ -280,6 +284,36 @@ func Priority[In any](level func(In) int) Option {
 			return errors.New("task: Priority(nil): want a function")
 		}
 		s.priority = level
+		return nil
+	})
+}
+
+// Limits makes every attempt take a permit from l first: what [Cost] says, else
+// 1 of each Calls and Resource. The call waits for it when it is next in line
+// and a worker is free for it, and holds no goroutine meanwhile; that wait
+// counts towards [QueueTimeout], not [Timeout]. The permit is released when the
+// function returns, however it does. Tasks that share l share one budget. A
+// task made by [NewLimited] takes its permits itself. A Set that contains a
+// Rate needs Cost.
+func Limits(l limits.Limiter) Option {
+	return option(func(s *settings) error {
+		if l == nil {
+			return errors.New("task: Limits(nil): want a Set or a Pool")
+		}
+		s.limiter = l
+		return nil
+	})
+}
+
+// Cost says what each call takes from [Limits]; it is asked once, in Submit. A
+// panic in it is the call's [*PanicError]. In must be the task's. Default: 1 of
+// each Calls and Resource.
+func Cost[In any](cost func(In) limits.Request) Option {
+	return option(func(s *settings) error {
+		if cost == nil {
+			return errors.New("task: Cost(nil): want a function")
+		}
+		s.cost = cost
 		return nil
 	})
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/internal/pool"
+	"github.com/troupe-go/troupe/limits"
 )
 
 // Future is the outcome of a call; see [actor.Future].
@@ -39,6 +40,7 @@ type core[In, Out any] struct {
 	fn    func(context.Context, In) (Out, error)
 	pool  *pool.Pool
 	level func(In) int
+	costs func(In) limits.Request // nil: the defaults
 }
 
 // call is the one allocation of a call.
@@ -58,6 +60,7 @@ func callOf[In, Out any](c *cell.Cell) *call[In, Out] {
 func New[In, Out any](fn func(context.Context, In) (Out, error), opts ...Option) (*Task[In, Out], error) {
 	set, err := newSettings(opts)
 	t := &Task[In, Out]{core: &core[In, Out]{fn: fn}, set: set}
+	t.core.costs, err = costsOf[In](&t.set, err)
 	level, err2 := typed[func(In) int]("Priority", set.priority)
 	_, err3 := typed[func(Out) error]("Until", set.until)
 	t.core.level = level
@@ -94,7 +97,7 @@ func (t *Task[In, Out]) open() error {
 	p, err := pool.New(pool.Config{
 		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand,
 		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
-		StopGrace: s.stopGrace, Policy: s.policy, Ranked: t.core.level != nil, Receive: t.receive,
+		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: t.core.level != nil, Receive: t.receive,
 	}, faultsOf)
 	if err != nil {
 		return fmt.Errorf("task: Name(%q): %w", s.name, err)
@@ -144,6 +147,9 @@ func (t *Task[In, Out]) bind() *pool.Spec {
 	if t.set.retries != nil {
 		s.Retry = t.retry(t.set.retries)
 	}
+	if t.set.limiter != nil {
+		s.Wrap = t.limit
+	}
 	if _, tracers := t.set.system.Telemetry(); tracers != nil {
 		s.Trace = t.trace(tracers)
 	}
@@ -168,7 +174,12 @@ func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error)
 
 func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	k := callOf[In, Out](a.Cell)
-	v, err := t.core.fn(a.Ctx, k.in)
+	var v Out
+	err := Permanent(a.Refused())
+	if err == nil {
+		v, err = t.core.fn(a.Ctx, k.in)
+		pause(a, err)
+	}
 	refused := false
 	if err == nil && until != nil {
 		err = t.check(until, v)
@@ -213,7 +224,13 @@ func (t *Task[In, Out]) prepare(ctx context.Context, in In) (c *cell.Cell, f *Fu
 	c.SetParent(ctx)
 	c.Owner = &t.spec.Owner
 	if !t.spec.Plain {
-		t.spec.Prepare(c, t.rank(in))
+		request, err := t.cost(in)
+		if err != nil {
+			c.Claim()
+			c.Publish(err)
+			return nil, &k.future
+		}
+		t.spec.Prepare(c, t.rank(in), request)
 	}
 	return c, &k.future
 }
@@ -252,6 +269,15 @@ func (t *Task[In, Out]) Submit(ctx context.Context, in In) *Future[Out] {
 // TrySubmit is Submit that never blocks: it reports false, with a nil Future,
 // if the queue is full.
 func (t *Task[In, Out]) TrySubmit(ctx context.Context, in In) (*Future[Out], bool) {
+	f, ok := t.offer(ctx, in)
+	if !ok {
+		t.core.pool.Rejected()
+	}
+	return f, ok
+}
+
+// offer is TrySubmit for those who do not give up if the queue is full.
+func (t *Task[In, Out]) offer(ctx context.Context, in In) (*Future[Out], bool) {
 	c, f := t.prepare(ctx, in)
 	if c == nil {
 		return f, true

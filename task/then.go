@@ -77,7 +77,7 @@ func submitFuture[In, Out any](t *Task[In, Out], ctx context.Context, in *Future
 		cancel(err)
 	})
 	link(in, derived, func(v In) {
-		f, ok := t.TrySubmit(ctx, v)
+		f, ok := t.offer(ctx, v)
 		if !ok {
 			// The goroutine that completed in must not block on the queue.
 			go func() { t.Submit(ctx, v).OnDone(func(v Out, err error) { complete(v, err) }) }()

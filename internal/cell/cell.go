@@ -90,6 +90,9 @@ func (c *Cell) IsDone() bool { return State(c.word.Load()&stateMask) == Done }
 // IsOpen reports whether nobody has begun or ended the call.
 func (c *Cell) IsOpen() bool { return State(c.word.Load()&stateMask) == Open }
 
+// settled reports whether somebody has won the outcome, readable or not.
+func (c *Cell) settled() bool { return State(c.word.Load()&stateMask) >= claimed }
+
 // Aborted reports whether the call was ended by someone other than its function.
 func (c *Cell) Aborted() bool { return c.word.Load()&aborted != 0 }
 

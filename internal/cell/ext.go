@@ -64,10 +64,12 @@ func (c *Cell) Parent() context.Context {
 	return context.Background()
 }
 
-// Attach makes the end of the caller's ctx end the call, at once and with the
-// cause of ctx.
+// Attach makes the end of the caller's ctx, given to SetParent, end the call at
+// once and with the cause of ctx. SetParent has made the Ext before anybody else
+// saw the cell, so whoever ends the call finds it, and one of Attach and Finish
+// sees the other.
 func (c *Cell) Attach() {
-	e := c.Extend()
+	e := c.Ext.Load()
 	detach := context.AfterFunc(e.parent, func() { c.Abort(Cancelled, context.Cause(e.parent)) })
 	e.mu.Lock()
 	over := e.finished
@@ -109,58 +111,76 @@ type CallKey struct{}
 func (x *Context) cell() *Cell { return (*Cell)(x) }
 
 // standard returns the context behind Done, made at the first call.
+//
+// Whoever ends the call first claims it and then looks for the Ext; here the Ext
+// is made first and then the state is looked at. So one of the two ends the
+// context, also if the call is settled by now and not yet done.
 func (x *Context) standard() context.Context {
 	c := x.cell()
-	e := c.Extend()
-	e.mu.Lock()
-	if e.ctx == nil {
-		e.ctx, e.cancel = context.WithCancelCause(c.Parent())
-	}
-	ctx, cancel, over := e.ctx, e.cancel, e.finished
-	e.mu.Unlock()
-	if over || c.IsDone() {
-		var cause error
-		if c.IsDone() && c.Aborted() {
-			cause = c.err
-		}
-		cancel(cause)
+	ctx, cancel := c.Extend().context(c.Parent())
+	switch {
+	case !c.settled():
+	case c.Aborted():
+		c.Watch(func() { cancel(c.err) }) // the cause cannot be read before
+	default:
+		cancel(nil)
 	}
 	return ctx
 }
 
-func (x *Context) made() context.Context {
-	e := x.cell().Ext.Load()
-	if e == nil {
-		return nil
+// context returns the standard context below parent, made at the first call:
+// outside of the lock, because parent may be of a type of the user's.
+func (e *Ext) context(parent context.Context) (context.Context, context.CancelCauseFunc) {
+	if ctx, cancel := e.made(); ctx != nil {
+		return ctx, cancel
 	}
+	ctx, cancel := context.WithCancelCause(parent)
+	e.mu.Lock()
+	if e.ctx == nil {
+		e.ctx, e.cancel = ctx, cancel
+		e.mu.Unlock()
+		return ctx, cancel
+	}
+	e.mu.Unlock()
+	cancel(nil) // somebody else was quicker
+	return e.made()
+}
+
+func (e *Ext) made() (context.Context, context.CancelCauseFunc) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.ctx
+	return e.ctx, e.cancel
+}
+
+// now returns the context that speaks for the call: the caller's, until the
+// function has asked for Done or the call is over.
+func (x *Context) now() context.Context {
+	c := x.cell()
+	if c.settled() {
+		return x.standard()
+	}
+	if e := c.Ext.Load(); e != nil {
+		if ctx, _ := e.made(); ctx != nil {
+			return ctx
+		}
+	}
+	return c.Parent()
 }
 
 // Done returns a channel that is closed when the call ends, for whatever reason.
 func (x *Context) Done() <-chan struct{} { return x.standard().Done() }
 
-// Err follows the rules of context.Context.
-func (x *Context) Err() error {
-	if ctx := x.made(); ctx != nil {
-		return ctx.Err()
-	}
-	if c := x.cell(); c.Aborted() {
-		return x.standard().Err()
-	}
-	return x.cell().Parent().Err()
-}
+// Err follows the rules of context.Context, also for what a function leaves
+// running and never asks for Done.
+func (x *Context) Err() error { return x.now().Err() }
 
-// Value looks in the call first, then in the caller's ctx.
+// Value looks in the call first, then in the caller's ctx. It is also how
+// context.Cause finds the cause.
 func (x *Context) Value(key any) any {
 	if _, ok := key.(CallKey); ok {
 		return x.cell()
 	}
-	if ctx := x.made(); ctx != nil {
-		return ctx.Value(key)
-	}
-	return x.cell().Parent().Value(key)
+	return x.now().Value(key)
 }
 
 // Deadline is the caller's; a timeout of the task is put on top by the engine.

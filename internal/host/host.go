@@ -19,6 +19,10 @@ type Unit interface {
 
 // Registry holds the units of one System in order of registration.
 type Registry struct {
+	// OnAdd, if set before the first use, is called after each registration,
+	// outside of the lock.
+	OnAdd func()
+
 	mu    sync.Mutex
 	names map[string]*entry
 	first *entry
@@ -33,8 +37,17 @@ type entry struct {
 }
 
 // Add registers u under name; an empty name gets prefix-N. With unique false a
-// taken name gets a suffix, with unique true it is an error.
+// taken name gets a suffix, with unique true it is an error. Units must be
+// comparable. It returns the name that u has got.
 func (r *Registry) Add(name, prefix string, unique bool, u Unit) (string, error) {
+	name, err := r.add(name, prefix, unique, u)
+	if err == nil && r.OnAdd != nil {
+		r.OnAdd()
+	}
+	return name, err
+}
+
+func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if name != "" && unique && r.names[name] != nil {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/limits"
 )
 
 // record is what the engine keeps of a call that is not plain, from its
@@ -15,6 +16,7 @@ type record struct {
 	begun   atomic.Bool    // an attempt has started
 	member  int            // whose queue it belongs to, if the pool has several
 	level   int            // its priority
+	request limits.Request // what each attempt takes
 	number  atomic.Int32   // of the last attempt
 	started int64          // of the first attempt
 	History any            // of the typed layer; the attempt's own
@@ -25,8 +27,8 @@ type record struct {
 }
 
 // Prepare gives c what a call that is not plain needs; before it is submitted.
-func (s *Spec) Prepare(c *cell.Cell, level int) {
-	c.Extend().Engine = &record{level: level}
+func (s *Spec) Prepare(c *cell.Cell, level int, request limits.Request) {
+	c.Extend().Engine = &record{level: level, request: request}
 }
 
 func recordOf(c *cell.Cell) *record { return c.Ext.Load().Engine.(*record) }
@@ -70,14 +72,20 @@ type Attempt struct {
 	Elapsed time.Duration // since the first attempt began; set when it is over
 	Took    time.Duration // of this attempt; set when it is over
 
+	Local   any            // the typed layer's
+	permit  *limits.Permit // released when the function has returned
 	worker  *worker
 	spec    *Spec
 	record  *record
 	started int64
 	over    atomic.Bool
+	late    error           // what it ends with when Timeout is over; nil: no timeout
+	bound   context.Context // ends with late
 	cancel  context.CancelFunc
 	detach  func() bool
 	span    func(error)
+	refused error // by the limits: the function is not run
+	leaving []func()
 }
 
 func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
@@ -91,15 +99,39 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 	}
 	a := &Attempt{Cell: c, Ctx: c.AsContext(), Number: number, History: &r.History,
 		worker: w, spec: s, record: r, started: now}
+	a.permit, a.refused = w.admitted()
+	if a.refused != nil {
+		return a
+	}
 	if s.Timeout > 0 {
-		err := s.TimedOut(AttemptRun, s.Timeout)
-		a.Ctx, a.cancel = context.WithTimeoutCause(a.Ctx, s.Timeout, err)
-		a.detach = context.AfterFunc(a.Ctx, func() { a.expire(err) })
+		a.late = s.TimedOut(AttemptRun, s.Timeout)
+		a.bound, a.cancel = context.WithTimeoutCause(a.Ctx, s.Timeout, a.late)
+		a.Ctx = a.bound
+		a.detach = context.AfterFunc(a.bound, func() { a.expired() })
+	}
+	if s.Wrap != nil {
+		s.Wrap(a)
 	}
 	if s.Trace != nil {
 		a.Ctx, a.span = s.Trace(a.Ctx, a)
 	}
 	return a
+}
+
+// Permit is what the attempt took; nil without limits.
+func (a *Attempt) Permit() *limits.Permit { return a.permit }
+
+// Refused is the error of the limits, which ends the attempt before it begins.
+func (a *Attempt) Refused() error { return a.refused }
+
+// OnLeave runs fn when the function has returned.
+func (a *Attempt) OnLeave(fn func()) { a.leaving = append(a.leaving, fn) }
+
+// turnAway gives back what was taken for a call that ended meanwhile.
+func (w *worker) turnAway() {
+	if permit, _ := w.admitted(); permit != nil {
+		permit.Release()
+	}
 }
 
 // Worker is the name of the worker that runs the attempt.
@@ -113,16 +145,25 @@ func (a *Attempt) leave() {
 	if a.cancel != nil {
 		a.cancel()
 	}
+	for _, fn := range a.leaving {
+		fn()
+	}
+	a.permit.Release()
 }
 
-// expire ends the attempt while its function runs: its ctx has ended.
-func (a *Attempt) expire(err error) {
-	if a.Cell.IsDone() || !a.over.CompareAndSwap(false, true) {
-		return // the call was ended as a whole, or the function was quicker
+// expired reports whether Timeout is over, and then ends the attempt if nobody
+// has. Its ctx may also have ended because the call has: that is not for here.
+func (a *Attempt) expired() bool {
+	if a.late == nil || context.Cause(a.bound) != a.late {
+		return false
 	}
-	if final, end := a.conclude(err, nil); end {
+	if a.Cell.IsDone() || !a.over.CompareAndSwap(false, true) {
+		return true // the call was ended as a whole, or the function was quicker
+	}
+	if final, end := a.conclude(a.late, nil); end {
 		a.Cell.Abort(cell.TimedOut, final)
 	}
+	return true
 }
 
 // Settle takes the function's outcome. If mine is true the caller writes the
@@ -137,8 +178,13 @@ func (a *Attempt) Settle(err error, out func() any) (final error, mine bool) {
 }
 
 func (a *Attempt) settle(err error, how ending, out func() any) (final error, mine bool) {
-	if !a.over.CompareAndSwap(false, true) {
+	// What fails because its ctx has ended may be quicker than those who are
+	// to end the call, or the attempt, for that.
+	if how == failure && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
 		return nil, false
+	}
+	if a.detach != nil {
+		a.detach()
 	}
 	final, end := a.conclude(err, out)
 	if !end || !a.spec.Pool.settle(a.worker, a.Cell, how) {

@@ -95,8 +95,8 @@ func (p *Pool) help(c *cell.Cell, ctx context.Context) {
 	next, grow := p.summon()
 	p.mu.Unlock()
 	p.rouse(next, grow)
+	defer p.repay(w) // also on runtime.Goexit
 	p.runLent(w, c)
-	p.repay(w)
 }
 
 // expect implements cell.Owner.Expect: a call that was submitted from inside a
@@ -182,7 +182,11 @@ func (p *Pool) dismiss(w *worker) {
 
 // runLent runs c in w's place on this goroutine.
 func (p *Pool) runLent(w *worker, c *cell.Cell) {
+	if p.cfg.Limiter != nil {
+		w.acquire(c)
+	}
 	if !c.Start() {
+		w.turnAway()
 		return
 	}
 	w.mark = p.now()
@@ -202,6 +206,13 @@ func (p *Pool) runLent(w *worker, c *cell.Cell) {
 	if !specOf(c).Bulk {
 		p.timed(p.now()-w.mark, 1)
 	}
+}
+
+// acquire takes the permit of a call that is run where it is waited for.
+func (w *worker) acquire(c *cell.Cell) {
+	g := &gate{told: true}
+	g.permit, g.err = w.pool.cfg.Limiter.Acquire(c.AsContext(), recordOf(c).request)
+	w.gate = g
 }
 
 // Lent is an idle worker whose place a caller has taken for one call.
@@ -319,6 +330,10 @@ func (p *Pool) stopping() bool {
 // RunHere runs a call, whose cell was prepared, on the caller's goroutine, with
 // all of its attempts, and returns when the cell is complete.
 func (p *Pool) RunHere(c *cell.Cell) {
+	if ctx := c.Parent(); ctx.Err() != nil {
+		p.refuse(c, context.Cause(ctx))
+		return
+	}
 	p.mu.Lock()
 	if p.phase != running && !p.begin() {
 		err := p.refusal

@@ -18,6 +18,7 @@ import (
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/internal/elastic"
+	"github.com/troupe-go/troupe/limits"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -46,6 +47,7 @@ type Config struct {
 	Reject      bool
 	StopGrace   time.Duration
 	Policy      *supervisor.Policy                        // nil: a panic leaves the worker as it is
+	Limiter     limits.Limiter                            // taken before each attempt; nil: none
 	Ranked      bool                                      // calls have priorities
 	Receive     func(message any, sender *proto.PID) bool // takes a message for the pool; false: not for it
 	Faults      Faults
@@ -108,6 +110,7 @@ type Pool struct {
 	vacant    int                  // no free index below
 	unarrived int                  // workers made that have not started yet
 	exhausted bool                 // the policy has stopped a worker for good
+	gated     int                  // workers that wait for a permit
 	batches   int                  // workers that hold more than one call
 	idleAt    int64
 	shrink    *time.Timer
@@ -189,6 +192,7 @@ type Spec struct {
 	QueueTimeout time.Duration
 	TimedOut     func(kind TimeoutKind, after time.Duration) error
 	Retry        Retry                                                                    // nil: a failure is final
+	Wrap         func(a *Attempt)                                                         // puts into a.Ctx what its function is to find there; nil: nothing
 	Trace        func(ctx context.Context, a *Attempt) (context.Context, func(err error)) // nil: off
 }
 
@@ -222,7 +226,7 @@ type Settler interface {
 // Bind completes a Spec for p.
 func (p *Pool) Bind(s *Spec) *Spec {
 	s.Pool = p
-	s.Plain = s.Timeout == 0 && s.QueueTimeout == 0 && !s.Inline && s.Retry == nil && s.Trace == nil && !p.perMember() && !p.cfg.Ranked
+	s.Plain = s.Timeout == 0 && s.QueueTimeout == 0 && !s.Inline && s.Retry == nil && s.Trace == nil && !p.perMember() && !p.cfg.Ranked && p.cfg.Limiter == nil && s.Wrap == nil
 	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, Expect: p.expect, Spec: s}
 	return s
 }

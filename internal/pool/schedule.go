@@ -66,7 +66,7 @@ func (p *Pool) leaveWork(w *worker, s workerState) {
 
 // take fills the worker's batch; false if there is nothing to do. Under mu.
 func (p *Pool) take(w *worker) bool {
-	if w.retire || p.phase >= stopping {
+	if w.retire || p.phase >= stopping || w.used {
 		return false
 	}
 	q := &p.queue
@@ -94,6 +94,7 @@ func (p *Pool) take(w *worker) bool {
 	if len(w.batch) > 1 {
 		p.batches++
 	}
+	w.used = p.cfg.OnDemand && len(w.batch) > 0
 	return len(w.batch) > 0
 }
 
@@ -101,7 +102,7 @@ func (p *Pool) take(w *worker) bool {
 // unless calls are so quick that the lock would cost more than the work.
 func (p *Pool) share(n int) int {
 	pace := p.pace.Load()
-	if pace == 0 || p.cfg.Queue > 0 || p.cfg.OnDemand || p.queue.ranks != nil {
+	if pace == 0 || p.cfg.Queue > 0 || p.cfg.Limiter != nil || p.cfg.OnDemand || p.queue.ranks != nil {
 		return 1
 	}
 	return max(1, min(n/max(1, p.live), int(batchTime/pace), mostBatch))
@@ -210,9 +211,19 @@ func (p *Pool) leaving(w *worker) {
 	if p.waking == w {
 		p.waking = nil
 	}
+	leave := func() {}
+	if w.state == gated { // it leaves the call in its hands to the others
+		p.gated--
+		if g := w.gate; g.ticket != nil {
+			leave = func() { g.ticket.Cancel() }
+		}
+		w.gate = nil
+		p.endBatch(w)
+	}
 	w.state = gone
 	next, grow := p.summon()
 	p.mu.Unlock()
+	leave()
 	p.rouse(next, grow)
 }
 
@@ -256,10 +267,12 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 	}
 	p.mu.Lock()
 	p.forget(c)
+	leave := p.giveUp(c)
 	p.admit()
 	p.calm()
 	next, grow := p.summon()
 	p.mu.Unlock()
+	leave()
 	p.rouse(next, grow)
 }
 

@@ -12,16 +12,24 @@ import (
 
 // calm tells Drain and Stop that nothing is left to wait for; under mu.
 func (p *Pool) calm() {
-	if p.settled == nil || p.busy > 0 {
+	if p.settled == nil || p.busy > 0 || p.gated > 0 {
 		return
 	}
 	if p.phase == draining && (p.waiting > 0 || len(p.retries) > 0) {
 		return
 	}
+	release(p.settled)
+}
+
+// release closes c if it is there and open; under mu, or by the last to use it.
+func release(c chan struct{}) {
+	if c == nil {
+		return
+	}
 	select {
-	case <-p.settled:
+	case <-c:
 	default:
-		close(p.settled)
+		close(c)
 	}
 }
 
@@ -115,6 +123,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 		p.before = p.endedByThemselves()
 	}
 	p.phase, p.refusal = stopping, refusal
+	draining := p.settled
 	p.settled = make(chan struct{})
 	waiting, inHand := p.everything()
 	lent := p.lendings()
@@ -132,6 +141,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 	for _, r := range ready {
 		r <- refusal
 	}
+	release(draining)
 	report := p.end(waiting, inHand, refusal, cause)
 	report.Cancelled += lent
 	if started {
@@ -277,6 +287,3 @@ func (u Unit) Stop(ctx context.Context) error {
 		return fmt.Errorf("task %q: %w", u.name, context.Cause(ctx))
 	}
 }
-
-// Describe implements host.Unit.
-func (u Unit) Describe() any { return u.Pool.Stats() }

@@ -12,7 +12,7 @@ import (
 func (p *Pool) Submit(c *cell.Cell) { p.submit(c, false) }
 
 // TrySubmit is Submit that never blocks; it reports false, and leaves the cell
-// alone, if the queue is full.
+// alone, if the queue is full. Whether that is a rejection, the caller knows.
 func (p *Pool) TrySubmit(c *cell.Cell) bool { return p.submit(c, true) }
 
 func (p *Pool) submit(c *cell.Cell, try bool) bool {
@@ -106,6 +106,9 @@ func (p *Pool) refuse(c *cell.Cell, err error) {
 	}
 }
 
+// Rejected counts a call that was given up because the queue is full.
+func (p *Pool) Rejected() { p.stats.rejected.Add(1) }
+
 // blocked is a submitter that waits for room in a bounded queue.
 type blocked struct {
 	cell  *cell.Cell
@@ -117,15 +120,15 @@ func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue }
 // crowd handles a submission to a full queue. It is called with mu held and
 // releases it.
 func (p *Pool) crowd(c *cell.Cell, try bool) bool {
-	if try || p.cfg.Reject {
+	if try {
 		p.mu.Unlock()
-		if p.cfg.Reject && !try {
-			p.stats.rejected.Add(1)
-			p.refuse(c, p.cfg.Faults.QueueFull)
-			return true
-		}
-		p.stats.rejected.Add(1)
 		return false
+	}
+	if p.cfg.Reject {
+		p.mu.Unlock()
+		p.Rejected()
+		p.refuse(c, p.cfg.Faults.QueueFull)
+		return true
 	}
 	if p.inside(c.Parent()) {
 		// A function of ours that waited here could wait for itself.

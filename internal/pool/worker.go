@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"context"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
@@ -17,12 +18,14 @@ type workerState int
 //	starting ─▶ woken ─▶ active ─▶ parked ─▶ woken …
 //	              │        │          └─▶ lent ─▶ parked or woken
 //	              └─▶ lent └─▶ failed ─(supervisor)─▶ woken or parked
+//	           active ─▶ gated ─▶ woken
 //	any ─▶ gone
 const (
 	starting workerState = iota
 	woken                // told to look for work
 	active               // inside a batch
 	parked               // in Pool.free
+	gated                // waits for the permit of the call in its batch
 	lent                 // its place is taken by a call on a caller's goroutine
 	failed               // its actor is with the supervisor
 	gone
@@ -38,13 +41,15 @@ type worker struct {
 	// Guarded by the pool's lock.
 	state   workerState
 	spawned bool   // has been given an actor
+	used    bool   // has had the one call of an on-demand worker
 	retire  bool   // is to end as soon as it has nothing in hand
 	queue   *queue // its own, unless the pool's is shared
 	failure error  // what its actor has to fail with
 
 	// The batch in hand: written under the lock, read by the worker without.
 	batch []*cell.Cell
-	next  int // the worker's own
+	gate  *gate // of the call in the batch
+	next  int   // the worker's own
 	mark  int64
 
 	call    uint64      // number of the lent call, if it has no cell
@@ -99,10 +104,13 @@ func (w *worker) woken(ctx proto.Context) {
 		return
 	}
 	p.startWork(w)
-	for p.take(w) {
+	for w.failure != nil || w.gate != nil || p.take(w) { // a lent call may have failed
 		next, grow := p.summon()
 		p.mu.Unlock()
 		p.rouse(next, grow)
+		if p.cfg.Limiter != nil && w.gate == nil && !p.pass(w) {
+			return
+		}
 		w.process()
 		p.mu.Lock()
 		p.endBatch(w)
@@ -152,6 +160,7 @@ func (w *worker) guarded() {
 		c := w.batch[w.next]
 		w.next++
 		if !c.Start() {
+			w.turnAway()
 			continue
 		}
 		w.current.Store(c)
@@ -173,11 +182,9 @@ func (w *worker) run(c *cell.Cell) {
 		return
 	}
 	w.attempt = newAttempt(w, c, s)
-	if w.attempt != nil {
-		s.RunAttempt(w.attempt)
-		w.attempt.leave()
-		w.attempt = nil
-	}
+	s.RunAttempt(w.attempt)
+	w.attempt.leave()
+	w.attempt = nil
 }
 
 // crash completes the call in hand, whose function panicked with reason, or
@@ -210,9 +217,24 @@ func (w *worker) crash(reason any) {
 func (w *worker) Settle(c *cell.Cell, err error) bool {
 	how := succeeded
 	if err != nil {
+		if abandoned(c) {
+			return false
+		}
 		how = failure
 	}
 	return w.pool.settle(w, c, how)
+}
+
+// abandoned reports whether the caller's ctx has ended, and then ends the call
+// with the cause: a function that fails because it saw the end may be quicker
+// than the goroutine that is to do it.
+func abandoned(c *cell.Cell) bool {
+	ctx := c.Parent()
+	if ctx.Err() == nil {
+		return false
+	}
+	c.Abort(cell.Cancelled, context.Cause(ctx))
+	return true
 }
 
 // settle claims c for its function and counts it. It reports whether the

@@ -12,8 +12,9 @@
 //
 //   - The work is never disturbed. Counting is two atomic additions; drawing
 //     happens on goroutines of this package, which sample the counters. A
-//     writer that fails is ignored. A writer that blocks delays the first
-//     [Bar.Finish] after it got stuck by [patience], and nothing else.
+//     writer that fails is ignored. One that blocks delays [Bar.Finish] by a
+//     second at most, and nothing else. Once it is known to be stuck Finish
+//     does not wait at all, and closing lines may be lost.
 //   - The closing line counts every [Bar.Add] that returned before
 //     [Bar.Finish] was called.
 //   - When the last bar of an [Output] has finished, no goroutine is left,
@@ -25,5 +26,6 @@
 // # Not guaranteed
 //
 // What the program itself prints on the same terminal while a bar is drawn
-// may be overdrawn. In a test binary the default output is always plain.
+// may be overdrawn. Of more than 50 bars at once the others are drawn when
+// there is room. In a test binary standard error always gets plain lines.
 package progress

@@ -1,0 +1,35 @@
+package limits
+
+import "github.com/troupe-go/troupe/actor"
+
+// AcquireMsg asks the actor of a Set, see [Set.PID], for a permit. The answer
+// is an [actor.Result] of *[Permit], by value, to the sender: at once if the
+// request is granted or in error, else when it is granted in its turn. Without
+// a sender it does nothing. If the answer reaches nobody, the permit is
+// released; but a protoactor future that has timed out may swallow it.
+type AcquireMsg struct {
+	Request Request
+	// Try asks for [ErrUnavailable] in place of a wait.
+	Try bool
+	// Holder, if not nil, is an actor for which the permit is taken: when it
+	// terminates, its permits are released and its requests given up.
+	Holder *actor.PID
+}
+
+// ReleaseMsg reports what was used of a permit, if anything is in Used, as
+// [Permit.Update] does, and releases it. A sender is answered with an
+// [actor.Result] of struct{} that has the errors of the reports. The methods of
+// the Permit do the same without a message.
+type ReleaseMsg struct {
+	Permit *Permit
+	Used   Request
+}
+
+// StatsMsg asks for [Set.Stats]. The answer is an [actor.Result] of []Stat.
+type StatsMsg struct{}
+
+// SetStats is the description of a Set in the snapshot of a System.
+type SetStats struct {
+	Name   string // of its actor
+	Limits []Stat
+}

@@ -1,0 +1,158 @@
+package task
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+
+	"github.com/troupe-go/troupe/internal/pool"
+	"github.com/troupe-go/troupe/limits"
+)
+
+// NewLimited is [New] for a function that takes its permits itself: it is given
+// the Limiter of the [Limits] option, or without that one that grants anything
+// at once. Permits that it leaves unreleased are released when it returns.
+func NewLimited[In, Out any](fn func(context.Context, In, limits.Limiter) (Out, error), opts ...Option) (*Task[In, Out], error) {
+	injected := option(func(s *settings) error { s.injected = true; return nil })
+	all := append([]Option{injected}, opts...)
+	if fn == nil {
+		return New[In, Out](nil, all...)
+	}
+	return New(func(ctx context.Context, in In) (Out, error) { return fn(ctx, in, limits.From(ctx)) }, all...)
+}
+
+// MustNewLimited is NewLimited for variables: it panics where NewLimited
+// returns an error.
+func MustNewLimited[In, Out any](fn func(context.Context, In, limits.Limiter) (Out, error), opts ...Option) *Task[In, Out] {
+	t, err := NewLimited(fn, opts...)
+	if err != nil {
+		panic(err)
+	}
+	return t
+}
+
+// gate is the limiter that the engine asks before each attempt; nil if none.
+func (s *settings) gate() limits.Limiter {
+	if s.injected {
+		return nil
+	}
+	return s.limiter
+}
+
+// costsOf checks the options about limits against each other; its faults join
+// those before.
+func costsOf[In any](s *settings, before error) (func(In) limits.Request, error) {
+	cost, err := typed[func(In) limits.Request]("Cost", s.cost)
+	faults := []error{before, err}
+	if s.cost != nil && s.limiter == nil {
+		faults = append(faults, errors.New("task: Cost needs Limits"))
+	}
+	if s.cost != nil && s.injected {
+		faults = append(faults, errors.New("task: Cost: a function that is given the Limiter takes its permits itself"))
+	}
+	if s.gate() != nil && s.cost == nil {
+		for _, stat := range s.limiter.Stats() {
+			if stat.Kind == "rate" {
+				faults = append(faults, fmt.Errorf("task: Limits: the Rate %q needs Cost, to say what a call takes of it", stat.Key))
+				break
+			}
+		}
+	}
+	return cost, errors.Join(faults...)
+}
+
+// cost asks what a call takes.
+func (t *Task[In, Out]) cost(in In) (r limits.Request, err error) {
+	if t.core.costs == nil {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Task: t.Name(), Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return t.core.costs(in), nil
+}
+
+// limit lets the function find its Limiter and its permit.
+func (t *Task[In, Out]) limit(a *pool.Attempt) {
+	l := t.set.limiter
+	if t.set.injected {
+		k := &keeper{Limiter: l}
+		a.OnLeave(k.releaseAll)
+		a.Local = k
+		l = k
+	}
+	a.Ctx = limits.NewContext(a.Ctx, l, a.Permit())
+}
+
+// pause holds back what the attempt used, if err says that it is overrun.
+func pause(a *pool.Attempt, err error) {
+	var after *retryAfterError
+	if !errors.As(err, &after) {
+		return
+	}
+	if p := a.Permit(); p != nil {
+		p.Pause(after.after)
+	}
+	if k, ok := a.Local.(*keeper); ok {
+		for _, p := range k.held() {
+			p.Pause(after.after)
+		}
+	}
+}
+
+// keeper is the Limiter of one attempt: it remembers what it granted, so that
+// a function which fails half-way leaves nothing behind.
+type keeper struct {
+	limits.Limiter
+	mu      sync.Mutex
+	permits []*limits.Permit
+	over    bool
+}
+
+func (k *keeper) keep(p *limits.Permit, err error) (*limits.Permit, error) {
+	if err != nil {
+		return nil, err
+	}
+	k.mu.Lock()
+	over := k.over
+	if !over {
+		k.permits = append(k.permits, p)
+	}
+	k.mu.Unlock()
+	if over { // by a goroutine that the function left behind
+		p.Release()
+		return nil, errors.New("task: the function whose Limiter this is has returned")
+	}
+	return p, nil
+}
+
+// Acquire implements limits.Limiter.
+func (k *keeper) Acquire(ctx context.Context, r limits.Request) (*limits.Permit, error) {
+	return k.keep(k.Limiter.Acquire(ctx, r))
+}
+
+// TryAcquire implements limits.Limiter.
+func (k *keeper) TryAcquire(r limits.Request) (*limits.Permit, error) {
+	return k.keep(k.Limiter.TryAcquire(r))
+}
+
+func (k *keeper) held() []*limits.Permit {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return slices.Clone(k.permits)
+}
+
+func (k *keeper) releaseAll() {
+	k.mu.Lock()
+	permits := k.permits
+	k.permits, k.over = nil, true
+	k.mu.Unlock()
+	for _, p := range permits {
+		p.Release()
+	}
+}
