@@ -131,7 +131,7 @@ type TreeSnapshot struct {
 // the tasks a short lock each.
 func (s *System) Snapshot() Snapshot {
 	snap := Snapshot{
-		Name: s.name, Time: time.Now().Round(0),
+		Name: s.name, Time: time.Now().Round(0).UTC(),
 		Tasks: []TaskSnapshot{}, Limits: []LimitsSnapshot{}, Trees: []TreeSnapshot{},
 	}
 	if as := s.engine.Load(); as != nil {

@@ -140,37 +140,52 @@ func TestLateRestartIsHarmless(t *testing.T) {
 		})
 	}
 	fail := func(f *family) { f.system.Root.Send(f.parent, func(proto.Context) { panic(errBoom) }) } // the engine restarts it
+	stop := func(f *family, _ *proto.PID) { f.system.Root.Stop(f.parent) }
 	for name, test := range map[string]struct {
-		lingers   bool // the child takes longer to stop than the delay lasts
-		starts    int  // of the child, in all
-		meanwhile func(f *family, a *proto.PID)
+		below, itself time.Duration // that the child, and what is below it, take to stop
+		starts        int           // of the child, in all
+		meanwhile     func(f *family, a *proto.PID)
 	}{
-		"supervisor stopped":          {false, 1, func(f *family, _ *proto.PID) { f.stop(f.parent) }},
-		"supervisor still stopping":   {true, 1, func(f *family, _ *proto.PID) { f.system.Root.Stop(f.parent) }},
-		"supervisor restarted":        {false, 2, func(f *family, _ *proto.PID) { fail(f); again(f) }},
-		"supervisor still restarting": {true, 1, func(f *family, _ *proto.PID) { fail(f) }},
-		"child stopped":               {false, 1, func(f *family, a *proto.PID) { f.stop(a) }},
-		"name used again":             {false, 2, func(f *family, a *proto.PID) { f.stop(a); f.awaitChildren(0); again(f) }},
+		"supervisor stopped":                 {0, 0, 1, stop},
+		"supervisor stopped, slowly below":   {time.Hour, 0, 1, stop},
+		"supervisor stopped, slowly":         {0, time.Hour, 1, stop},
+		"supervisor restarted":               {0, 0, 2, func(f *family, _ *proto.PID) { fail(f); again(f) }},
+		"supervisor restarted, slowly below": {time.Hour, 0, 1, func(f *family, _ *proto.PID) { fail(f) }},
+		"supervisor restarted, slowly":       {0, time.Hour, 1, func(f *family, _ *proto.PID) { fail(f) }},
+		"child stopped":                      {0, 0, 1, func(f *family, a *proto.PID) { f.stop(a) }},
+		"child stopped, slowly below":        {time.Hour, 0, 1, func(f *family, a *proto.PID) { f.system.Root.Stop(a) }},
+		"child stopped, slowly":              {0, time.Hour, 2, func(f *family, a *proto.PID) { f.system.Root.Stop(a) }}, // see Strategy
+		"name used again":                    {0, 0, 2, func(f *family, a *proto.PID) { f.stop(a); f.awaitChildren(0); again(f) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, with(slow), func(t *testing.T, f *family) {
+				f.linger = test.itself
 				a := f.spawn("a")[0]
-				if test.lingers {
-					f.inside(a, func(ctx proto.Context) { ctx.Spawn(lingering(time.Hour)) })
+				if test.below > 0 {
+					f.inside(a, func(ctx proto.Context) { ctx.Spawn(lingering(test.below)) })
 				}
 				f.crash(a, errBoom)
 				synctest.Wait()
 				test.meanwhile(f, a)
-				time.Sleep(2 * time.Hour)
+				time.Sleep(5 * time.Hour)
 				synctest.Wait()
-				starts := 1
+				f.system.Root.Stop(f.parent)
+				time.Sleep(5 * time.Hour)
+				synctest.Wait()
+				starts, ends := 1, 0
 				for len(f.events) > 0 {
-					if <-f.events == "+a" {
+					switch <-f.events {
+					case "+a":
 						starts++
+					case "-a":
+						ends++
 					}
 				}
 				if starts != test.starts {
 					t.Errorf("the child started %d times, want %d", starts, test.starts)
+				}
+				if ends < test.starts {
+					t.Errorf("the child started %d times, but ended %d times", starts, ends)
 				}
 			})
 		})

@@ -31,6 +31,7 @@ type family struct {
 	system *proto.ActorSystem
 	parent *proto.PID
 	events chan string
+	linger time.Duration // that children take to stop
 }
 
 // crash makes a child panic with its reason, count makes it report how often
@@ -77,6 +78,10 @@ func (f *family) child(name string, opts ...proto.PropsOption) *proto.Props {
 				f.events <- "+" + name
 			case *proto.Restarting, *proto.Stopped:
 				f.events <- "-" + name
+			case *proto.Stopping:
+				if f.linger > 0 {
+					<-time.After(f.linger)
+				}
 			case crash:
 				panic(msg.reason)
 			case count:

@@ -123,7 +123,7 @@ func (s *strategy) escalate(f *failure, err error) {
 // stopping and resuming, on a goroutine where nobody recovers. It is known by
 // being a Process and a Supervisor in one.
 func (f *failure) hasParent() bool {
-	if f.ctx == nil || f.ctx.Parent() == nil {
+	if f.ctx == nil {
 		return false
 	}
 	process, ok := f.system.ProcessRegistry.Get(f.ctx.Parent())

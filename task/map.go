@@ -29,17 +29,17 @@ func (t *Task[In, Out]) Map(ctx context.Context, in iter.Seq[In], opts ...MapOpt
 			yield(zero, err)
 			return
 		}
-		t.mapAll(ctx, in, m, -1, yield)
+		t.mapAll(ctx, in, m, yield)
 	}
 }
 
-// mapAll runs one iteration; total is -1 if unknown.
-func (t *Task[In, Out]) mapAll(ctx context.Context, in iter.Seq[In], m mapping, total int, yield func(Out, error) bool) {
+// mapAll runs one iteration.
+func (t *Task[In, Out]) mapAll(ctx context.Context, in iter.Seq[In], m mapping, yield func(Out, error) bool) {
 	window := m.window
 	if window == 0 {
 		window = max(leastWindow, 2*t.core.pool.Size())
 	}
-	report := m.reporter(t.Name(), total)
+	report := m.reporter(t.Name(), m.total)
 	var last error
 	defer func() { report.finish(last) }()
 	visit := func(v Out, err error) bool {

@@ -19,6 +19,7 @@ func (o mapOption) applyMap(m *mapping) error { return o(m) }
 type mapping struct {
 	unordered bool
 	window    int
+	total     int // -1: unknown
 	title     string
 	bar       bool
 	onUpdate  func(ProgressInfo)
@@ -38,6 +39,18 @@ func Window(n int) MapOption {
 			return fmt.Errorf("task: Window(%d): want at least 1", n)
 		}
 		m.window = n
+		return nil
+	})
+}
+
+// Total says how many inputs there are, for [Progress] and [OnProgress]; n must
+// not be negative. Map cannot know; MapSlice does.
+func Total(n int) MapOption {
+	return mapOption(func(m *mapping) error {
+		if n < 0 {
+			return fmt.Errorf("task: Total(%d): want no negative number", n)
+		}
+		m.total = n
 		return nil
 	})
 }
@@ -70,7 +83,7 @@ type ProgressInfo struct {
 }
 
 func newMapping(opts []MapOption) (mapping, error) {
-	var m mapping
+	m := mapping{total: -1}
 	var faults []error
 	for i, opt := range opts {
 		if opt == nil {

@@ -49,7 +49,7 @@ func TestResultReachesEveryWayToAskForIt(t *testing.T) {
 func TestManyCallsAllReturnTheirOwnResult(t *testing.T) {
 	t.Parallel()
 	bg := context.Background()
-	const n = 20_000
+	const n = 5_000
 	for name, opts := range map[string][]task.Option{
 		"shared":     {task.Workers(4)},
 		"roundrobin": {task.Workers(4), task.Balance(task.RoundRobin)},
@@ -832,7 +832,7 @@ func TestFutureCompletesExactlyOnceWhoeverEndsIt(t *testing.T) {
 // Guarantee 2: no call is run twice.
 func TestNoCallIsRunTwice(t *testing.T) {
 	t.Parallel()
-	const calls = 20_000
+	const calls = 6_000
 	for name, opts := range map[string][]task.Option{
 		"plain":   nil,
 		"members": {task.Balance(task.RoundRobin)},
@@ -1070,7 +1070,7 @@ func TestUnawaitedFuturesHoldNoGoroutine(t *testing.T) {
 // Guarantee 6: submitted order is kept with one worker.
 func TestOneWorkerKeepsTheOrderOfSubmission(t *testing.T) {
 	t.Parallel()
-	const calls = 20_000
+	const calls = 6_000
 	for name, opts := range map[string][]task.Option{
 		"plain":      nil,
 		"members":    {task.Balance(task.RoundRobin)},

@@ -49,6 +49,12 @@ type call[In, Out any] struct {
 	in     In
 }
 
+// drop forgets the argument: a Future that is kept does not keep it alive.
+func (k *call[In, Out]) drop() {
+	var none In
+	k.in = none
+}
+
 // callOf finds the call that c is the head of.
 func callOf[In, Out any](c *cell.Cell) *call[In, Out] {
 	return (*call[In, Out])(unsafe.Pointer(c)) //nolint:gosec // the cell is the first field of the future, which is the first of the call
@@ -168,6 +174,7 @@ func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error)
 	if s.Settle(c, err) {
 		_, value := actor.CellOf(&k.future)
 		*value = v
+		k.drop()
 		c.Publish(err)
 	}
 }
@@ -194,6 +201,7 @@ func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	if mine {
 		_, value := actor.CellOf(&k.future)
 		*value = v
+		k.drop()
 		a.Cell.Publish(bare(final))
 	}
 }

@@ -83,7 +83,7 @@ func hashAll(ctx context.Context, out io.Writer, paths []string, n int, details 
 	}
 	defer hashes.Stop()
 	sums, size, start := []sum(nil), int64(0), time.Now()
-	for s, err := range hashes.Map(ctx, slices.Values(paths), task.Unordered(), task.Progress("hashing")) {
+	for s, err := range hashes.Map(ctx, slices.Values(paths), task.Unordered(), task.Total(len(paths)), task.Progress("hashing")) {
 		if err == nil {
 			sums, size = append(sums, s), size+s.size
 		} else if details && ctx.Err() == nil {

@@ -123,7 +123,8 @@ type Pool struct {
 	stopCtx   context.Context
 	stopRun   context.CancelCauseFunc
 
-	before       uint64 // calls ended by themselves before the drain or stop
+	before       uint64       // calls ended by themselves before the drain or stop
+	leftOut      atomic.Int64 // calls that waited for room when the drain began
 	report       Report // of the stop; set before over is closed
 	dispatchGone <-chan struct{}
 

@@ -306,16 +306,3 @@ func (p *Pool) byPID(pid *proto.PID) *worker {
 	}
 	return nil
 }
-
-// Worker names and PIDs for those who look at the pool from outside.
-func (p *Pool) WorkerPIDs() []*proto.PID {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var pids []*proto.PID
-	for _, w := range p.members {
-		if w != nil && w.pid != nil {
-			pids = append(pids, w.pid)
-		}
-	}
-	return pids
-}

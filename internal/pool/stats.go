@@ -56,7 +56,7 @@ type WorkerStats struct {
 // Stats reads all counters.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
-	s := Stats{Workers: p.live, Busy: p.busy, Queued: p.waiting + len(p.retries), Submitted: p.calls, Abandoned: p.report.Abandoned}
+	s := Stats{Workers: p.live, Busy: p.busy, Queued: p.waiting, Submitted: p.calls, Abandoned: p.report.Abandoned}
 	var sum [endings]uint64
 	for i := range sum {
 		sum[i] = p.stats.gone[i].Load()

@@ -47,7 +47,9 @@ func (p *Pool) Drain(ctx context.Context) (Report, error) {
 	settled, crowd := p.settled, p.leaveOut()
 	p.mu.Unlock()
 	for _, c := range crowd {
-		c.Abort(cell.Stopped, p.cfg.Faults.Stopped)
+		if c.Abort(cell.Stopped, p.cfg.Faults.Stopped) {
+			p.leftOut.Add(1)
+		}
 	}
 	var err error
 	if settled != nil {
@@ -144,6 +146,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 	release(draining)
 	report := p.end(waiting, inHand, refusal, cause)
 	report.Cancelled += lent
+	report.NeverStarted += int(p.leftOut.Load())
 	if started {
 		p.await(&report)
 	}

@@ -1,0 +1,661 @@
+package task_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/supervisor"
+	"github.com/troupe-go/troupe/task"
+)
+
+// isStopped fails the test unless err is that of a call that Stop refused or
+// did not start; running tells that it was running then.
+func isStopped(t *testing.T, what string, err error, running bool) {
+	t.Helper()
+	is(t, what, err, task.ErrStopped)
+	if got := errors.Is(err, context.Canceled); got != running {
+		t.Errorf("%s: %v is context.Canceled: %v, want %v", what, err, got, running)
+	}
+}
+
+func TestStopOfATaskNeverUsed(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				p := task.MustNew(sq, append(opts, task.System(sys))...)
+				start := time.Now()
+				equal(t, "report", p.Stop(), task.Report{})
+				equal(t, "again", p.Stop(), task.Report{})
+				equal(t, "after", time.Since(start), 0)
+				isStopped(t, "Submit", failure(p.Submit(context.Background(), 1)), false)
+				f, ok := p.TrySubmit(context.Background(), 1)
+				equal(t, "TrySubmit", ok, true)
+				isStopped(t, "TrySubmit", failure(f), false)
+				_, err := p.Call(context.Background(), 1)
+				isStopped(t, "Call", err, false)
+				isStopped(t, "Ready", p.Ready(context.Background()), false)
+				r, err := p.Drain(context.Background())
+				equal(t, "Drain", r, task.Report{})
+				equal(t, "Drain", err, nil)
+			})
+		})
+	}
+}
+
+func TestStopOfAnIdleTaskLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				before := registered(sys)
+				p := task.MustNew(sq, append(opts, task.System(sys))...)
+				for i := range 10 {
+					equal(t, "result", result(t, p.Submit(context.Background(), i)), i*i)
+				}
+				p.PID()
+				synctest.Wait()
+				goroutines := runtime.NumGoroutine()
+				equal(t, "report", p.Stop(), task.Report{})
+				equal(t, "registry entries beyond those before", registered(sys), before)
+				if n := runtime.NumGoroutine(); n > goroutines {
+					t.Errorf("%d goroutines more after Stop", n-goroutines)
+				}
+				s := p.Stats()
+				equal(t, "Workers", s.Workers, 0)
+				equal(t, "Busy", s.Busy, 0)
+				equal(t, "Finished", s.Finished, 10)
+				isStopped(t, "Submit", failure(p.Submit(context.Background(), 1)), false)
+				isStopped(t, "Resize", resize(p), false)
+				if names := p.Stats().PerWorker; len(names) != 0 {
+					t.Errorf("workers after Stop: %v", names)
+				}
+			})
+		})
+	}
+}
+
+func resize(p *task.Task[int, int]) error {
+	if err := p.Resize(3); err != nil && !errors.Is(err, task.ErrStopped) {
+		return task.ErrStopped // an Inline task has no workers
+	} else {
+		return err
+	}
+}
+
+// outlive waits for the engine's record of dead letters, to which a worker that
+// was given up reports its end.
+func outlive() { time.Sleep(2 * time.Second) }
+
+// registered counts the processes in the system's registry.
+func registered(sys *actor.System) (n int) {
+	for _, bucket := range sys.ActorSystem().ProcessRegistry.LocalPIDs.LocalPIDs {
+		n += bucket.Count()
+	}
+	return n
+}
+
+func TestStopFailsWhatWaitsAndCancelsWhatRuns(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		if name == "inline" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				g := newGate()
+				before := registered(sys)
+				p := task.MustNew(g.pass, append(append([]task.Option{}, opts...), task.System(sys), task.Workers(2))...)
+				var fs []*task.Future[int]
+				for i := range 7 {
+					fs = append(fs, p.Submit(context.Background(), i))
+				}
+				synctest.Wait()
+				equalSlices(t, "running", g.ran(), []int{0, 1})
+				start := time.Now()
+				report := p.Stop()
+				equal(t, "after", time.Since(start), 0)
+				equal(t, "report", report, task.Report{Cancelled: 2, NeverStarted: 5})
+				for i, f := range fs {
+					equal(t, "done when Stop returns", done(f), true)
+					isStopped(t, "outcome", failure(f), i < 2)
+				}
+				equal(t, "registry entries beyond those before", registered(sys), before)
+				s := p.Stats()
+				equal(t, "Cancelled", s.Cancelled, 7)
+				equal(t, "Queued", s.Queued, 0)
+				equal(t, "Busy", s.Busy, 0)
+				equal(t, "ran later", len(g.ran()), 0)
+			})
+		})
+	}
+}
+
+func TestFunctionSeesThatItsTaskIsStopped(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		seen := make(chan error, 1)
+		p := task.MustNew(func(ctx context.Context, _ int) (int, error) {
+			<-ctx.Done()
+			seen <- context.Cause(ctx)
+			return 0, nil
+		}, task.System(sys), task.Name("seer"))
+		f := p.Submit(context.Background(), 1)
+		synctest.Wait()
+		p.Stop()
+		cause := <-seen
+		isStopped(t, "cause", cause, true)
+		isStopped(t, "outcome", failure(f), true)
+	})
+}
+
+func TestStopReturnsWhenFunctionsThatObeyTakeTheirTime(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		returned := false
+		p := task.MustNew(func(ctx context.Context, _ int) (int, error) {
+			<-ctx.Done()
+			time.Sleep(4 * time.Second)
+			returned = true
+			return 0, nil
+		}, task.System(sys))
+		f := p.Submit(context.Background(), 1)
+		synctest.Wait()
+		start := time.Now()
+		go func() {
+			f.Result()
+			equal(t, "the call is done after", time.Since(start), 0)
+		}()
+		equal(t, "report", p.Stop(), task.Report{Cancelled: 1})
+		equal(t, "after", time.Since(start), 4*time.Second)
+		equal(t, "the function has returned", returned, true)
+	})
+}
+
+func TestStopGraceBoundsTheWaitForFunctionsThatIgnoreTheirCtx(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		if name == "inline" {
+			continue
+		}
+		for _, grace := range []time.Duration{-1, 0, time.Second, time.Minute} {
+			t.Run(name+" "+grace.String(), func(t *testing.T) {
+				t.Parallel()
+				bubble(t, func(t *testing.T, sys *actor.System) {
+					before := registered(sys)
+					g := newGate()
+					opts := append(append([]task.Option{}, opts...), task.System(sys), task.Workers(3), task.Name("stubborn"))
+					want := 5 * time.Second // the default
+					if grace >= 0 {
+						opts, want = append(opts, task.StopGrace(grace)), grace
+					}
+					p := task.MustNew(func(ctx context.Context, x int) (int, error) {
+						if x == 2 {
+							return g.pass(ctx, x)
+						}
+						return g.ignore(ctx, x)
+					}, opts...)
+					var fs []*task.Future[int]
+					for i := range 5 {
+						fs = append(fs, p.Submit(context.Background(), i))
+					}
+					synctest.Wait()
+					start := time.Now()
+					report := p.Stop()
+					equal(t, "after", time.Since(start), want)
+					abandoned := report.Abandoned
+					if grace == 0 { // the obedient one may or may not have returned
+						report.Abandoned = min(report.Abandoned, 2)
+					}
+					equal(t, "report", report, task.Report{Cancelled: 3, NeverStarted: 2, Abandoned: 2})
+					equal(t, "Abandoned in Stats", p.Stats().Abandoned, abandoned)
+					for i, f := range fs {
+						isStopped(t, "outcome", failure(f), i < 3)
+					}
+					equal(t, "registry entries beyond those before", registered(sys), before)
+					// The name is free although functions still run under it.
+					again := task.MustNew(sq, task.Name("stubborn"), task.System(sys))
+					equal(t, "the next of that name", result(t, again.Submit(context.Background(), 3)), 9)
+					equal(t, "report of the next", again.Stop(), task.Report{})
+					close(g.open)
+					synctest.Wait()
+					equal(t, "registry entries in the end", registered(sys), before)
+					equal(t, "calls run", len(g.ran()), 3)
+					outlive()
+				})
+			})
+		}
+	}
+}
+
+func TestStopMayBeCalledTwiceAndByMany(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		g := newGate()
+		p := task.MustNew(g.ignore, task.System(sys), task.Workers(1), task.StopGrace(time.Minute))
+		p.Submit(context.Background(), 1)
+		p.Submit(context.Background(), 2)
+		synctest.Wait()
+		start := time.Now()
+		var all sync.WaitGroup
+		want := task.Report{Cancelled: 1, NeverStarted: 1}
+		for range 10 {
+			all.Go(func() {
+				equal(t, "report", p.Stop(), want)
+				equal(t, "after", time.Since(start), time.Second)
+			})
+		}
+		time.Sleep(time.Second)
+		close(g.open)
+		all.Wait()
+		equal(t, "report, once more", p.Stop(), want)
+		report, err := p.Drain(context.Background())
+		equal(t, "report of a later Drain", report, want)
+		equal(t, "error of a later Drain", err, nil)
+		if err := sys.Stop(context.Background()); err != nil {
+			t.Errorf("System.Stop after it all: %v", err)
+		}
+	})
+}
+
+func TestStopEndsRetriesThatWait(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		p := task.MustNew(func(context.Context, int) (int, error) { return 0, errBoom },
+			task.System(sys), task.Retries(task.RetryPolicy{Max: 3, Backoff: task.Constant(time.Hour)}))
+		f := p.Submit(context.Background(), 1)
+		synctest.Wait()
+		equal(t, "Queued", p.Stats().Queued, 1)
+		equal(t, "Busy", p.Stats().Busy, 0)
+		start := time.Now()
+		report := p.Stop()
+		equal(t, "after", time.Since(start), 0)
+		equal(t, "report", report, task.Report{Cancelled: 1})
+		is(t, "outcome", failure(f), task.ErrStopped)
+		equal(t, "Retries", p.Stats().Retries, 1)
+	})
+}
+
+func TestStopReleasesBlockedSubmitters(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"Stop", "Drain"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				g := newGate()
+				p := task.MustNew(g.ignore, task.System(sys), task.Workers(1), task.Queue(1), task.StopGrace(time.Hour))
+				running, queued := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+				var all sync.WaitGroup
+				for i := range 5 {
+					all.Go(func() { isStopped(t, "blocked one", failure(p.Submit(context.Background(), 3+i)), false) })
+				}
+				synctest.Wait()
+				reports := make(chan task.Report, 1)
+				go func() {
+					if how == "Stop" {
+						reports <- p.Stop()
+						return
+					}
+					r, err := p.Drain(context.Background())
+					equal(t, "Drain", err, nil)
+					reports <- r
+				}()
+				synctest.Wait()
+				all.Wait()
+				close(g.open)
+				if how == "Stop" {
+					isStopped(t, "running one", failure(running), true)
+					isStopped(t, "queued one", failure(queued), false)
+					equal(t, "report", <-reports, task.Report{Cancelled: 1, NeverStarted: 6})
+				} else {
+					equal(t, "running one", result(t, running), 1)
+					equal(t, "queued one", result(t, queued), 2)
+					equal(t, "report", <-reports, task.Report{Finished: 2, NeverStarted: 5})
+				}
+			})
+		})
+	}
+}
+
+func TestStopFromInsideTheFunctionWaitsForTheGraceOnly(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				before := registered(sys)
+				reports := make(chan task.Report, 1)
+				var p *task.Task[int, int]
+				p = task.MustNew(func(ctx context.Context, _ int) (int, error) {
+					reports <- p.Stop()
+					return 1, nil
+				}, append(opts, task.System(sys), task.StopGrace(time.Second))...)
+				start := time.Now()
+				isStopped(t, "outcome", failure(p.Submit(context.Background(), 1)), true)
+				equal(t, "report", <-reports, task.Report{Cancelled: 1, Abandoned: 1})
+				equal(t, "after", time.Since(start), time.Second)
+				synctest.Wait()
+				equal(t, "registry entries beyond those before", registered(sys), before)
+				outlive()
+			})
+		})
+	}
+}
+
+func TestStopFromOnDone(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		before := registered(sys)
+		p := task.MustNew(func(_ context.Context, x int) (int, error) {
+			time.Sleep(time.Second)
+			return x, nil
+		}, task.System(sys), task.Workers(1), task.StopGrace(time.Second))
+		f, behind := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+		reports := make(chan task.Report, 1)
+		f.OnDone(func(int, error) { reports <- p.Stop() })
+		equal(t, "result", result(t, f), 1)
+		report := <-reports
+		equal(t, "NeverStarted", report.NeverStarted, 1)
+		isStopped(t, "the one behind", failure(behind), false)
+		synctest.Wait()
+		equal(t, "registry entries beyond those before", registered(sys), before)
+		equal(t, "report", p.Stop(), report)
+		outlive()
+	})
+}
+
+func TestStopWhileCallsRunOnTheirCallersGoroutine(t *testing.T) {
+	t.Parallel()
+	var block sync.Mutex
+	started := make(chan struct{}, 1)
+	p := task.MustNew(func(ctx context.Context, x int) (int, error) {
+		if x == 1 {
+			started <- struct{}{}
+			<-ctx.Done()
+			is(t, "cause", context.Cause(ctx), task.ErrStopped)
+			block.Lock()
+			defer block.Unlock()
+		}
+		return x, nil
+	}, task.Workers(1), task.StopGrace(time.Minute))
+	for range 1000 {
+		if _, err := p.Call(context.Background(), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ended := make(chan error, 1)
+	block.Lock()
+	go func() {
+		_, err := p.Call(context.Background(), 1)
+		ended <- err
+	}()
+	<-started
+	reports := make(chan task.Report, 1)
+	go func() { reports <- p.Stop() }()
+	for p.Ready(context.Background()) == nil {
+		runtime.Gosched()
+	}
+	select {
+	case r := <-reports:
+		t.Errorf("Stop returned %v while the function runs", r)
+	default:
+	}
+	block.Unlock()
+	isStopped(t, "outcome", <-ended, true)
+	equal(t, "report", <-reports, task.Report{Cancelled: 1})
+}
+
+func TestDrainFinishesEverythingAndRefusesWhatIsNew(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		if name == "inline" {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				before := registered(sys)
+				p := task.MustNew(func(_ context.Context, x int) (int, error) {
+					time.Sleep(time.Second)
+					if x == 3 {
+						return x, errBoom
+					}
+					return x, nil
+				}, append(append([]task.Option{}, opts...), task.System(sys), task.Workers(2))...)
+				first := p.Submit(context.Background(), 0)
+				equal(t, "a call before", result(t, first), 0)
+				var fs []*task.Future[int]
+				for i := range 6 {
+					fs = append(fs, p.Submit(context.Background(), i))
+				}
+				fs[5].Cancel()
+				start := time.Now()
+				reports := make(chan task.Report, 2)
+				for range 2 {
+					go func() {
+						r, err := p.Drain(context.Background())
+						equal(t, "error of Drain", err, nil)
+						reports <- r
+					}()
+				}
+				synctest.Wait()
+				isStopped(t, "a call after Drain", failure(p.Submit(context.Background(), 9)), false)
+				isStopped(t, "Ready after Drain", p.Ready(context.Background()), false)
+				isStopped(t, "Resize after Drain", p.Resize(4), false)
+				equal(t, "report", <-reports, task.Report{Finished: 5})
+				equal(t, "report of the second", <-reports, task.Report{Finished: 5})
+				equal(t, "after", time.Since(start), 3*time.Second)
+				for i, f := range fs[:5] {
+					v, err, ok := f.Poll()
+					if v != i || !ok || (err != nil) != (i == 3) {
+						t.Errorf("call %d: got %v, %v, %v", i, v, err, ok)
+					}
+				}
+				equal(t, "registry entries beyond those before", registered(sys), before)
+			})
+		})
+	}
+}
+
+func TestDrainFinishesRetriesToo(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		p := task.MustNew(func(ctx context.Context, x int) (int, error) {
+			if task.Info(ctx).Attempt < 3 {
+				return 0, errBoom
+			}
+			return x, nil
+		}, task.System(sys), task.Retries(task.RetryPolicy{Max: 5, Backoff: task.Constant(time.Minute).NoJitter()}))
+		a := p.Submit(context.Background(), 1)
+		start := time.Now()
+		r, err := p.Drain(context.Background())
+		equal(t, "error", err, nil)
+		equal(t, "report", r, task.Report{Finished: 1})
+		equal(t, "after", time.Since(start), 2*time.Minute)
+		equal(t, "result", result(t, a), 1)
+	})
+}
+
+func TestDrainStopsWhenItsCtxEnds(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		g := newGate()
+		p := task.MustNew(g.pass, task.System(sys), task.Workers(1))
+		running, waiting := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+		ctx, cancel := context.WithTimeoutCause(context.Background(), time.Minute, errCause)
+		defer cancel()
+		start := time.Now()
+		r, err := p.Drain(ctx)
+		equal(t, "error", err, errCause)
+		equal(t, "report", r, task.Report{Cancelled: 1, NeverStarted: 1})
+		equal(t, "after", time.Since(start), time.Minute)
+		isStopped(t, "running", failure(running), true)
+		isStopped(t, "waiting", failure(waiting), false)
+	})
+}
+
+func TestStopEndsADrain(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"Stop", "a Drain with a shorter ctx"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				g := newGate()
+				p := task.MustNew(g.pass, task.System(sys), task.Workers(1))
+				running, waiting := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+				drained := make(chan task.Report, 1)
+				go func() {
+					r, err := p.Drain(context.Background())
+					equal(t, "error of Drain", err, nil)
+					drained <- r
+				}()
+				synctest.Wait()
+				want := task.Report{Cancelled: 1, NeverStarted: 1}
+				if how == "Stop" {
+					equal(t, "report of Stop", p.Stop(), want)
+				} else {
+					ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+					defer cancel()
+					r, err := p.Drain(ctx)
+					equal(t, "report of the second Drain", r, want)
+					equal(t, "error of the second Drain", err, context.DeadlineExceeded)
+				}
+				synctest.Wait()
+				select {
+				case r := <-drained:
+					equal(t, "report of Drain", r, want)
+				default:
+					t.Fatal("Drain still waits after the task was stopped")
+				}
+				isStopped(t, "running", failure(running), true)
+				isStopped(t, "waiting", failure(waiting), false)
+			})
+		})
+	}
+}
+
+func TestReportOfStopAfterDrainCountsFromTheDrainOn(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		g := newGate()
+		p := task.MustNew(func(ctx context.Context, x int) (int, error) {
+			if x < 10 {
+				return x, nil
+			}
+			return g.pass(ctx, x)
+		}, task.System(sys), task.Workers(1))
+		result(t, p.Submit(context.Background(), 1))
+		fs := []*task.Future[int]{p.Submit(context.Background(), 10), p.Submit(context.Background(), 2), p.Submit(context.Background(), 11)}
+		synctest.Wait()
+		ctx, cancel := context.WithCancelCause(context.Background())
+		go func() {
+			synctest.Wait()
+			g.open <- struct{}{} // ends the first of them only
+			synctest.Wait()
+			cancel(errCause)
+		}()
+		r, err := p.Drain(ctx)
+		equal(t, "error", err, errCause)
+		equal(t, "report", r, task.Report{Finished: 2, Cancelled: 1})
+		equal(t, "result", result(t, fs[0]), 10)
+		isStopped(t, "the last", failure(fs[2]), true)
+	})
+}
+
+func TestStopDuringABackoffOfTheSupervisor(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		before := registered(sys)
+		p := task.MustNew(func(context.Context, int) (int, error) { panic("bad") }, task.System(sys), task.Workers(1),
+			task.Supervise(supervisor.Policy{Backoff: supervisor.Backoff{Initial: time.Hour, Max: time.Hour}}))
+		is(t, "first", failure(p.Submit(context.Background(), 1)), task.ErrPanicked)
+		waiting := p.Submit(context.Background(), 2)
+		synctest.Wait()
+		start := time.Now()
+		equal(t, "report", p.Stop(), task.Report{NeverStarted: 1})
+		equal(t, "after", time.Since(start), 0)
+		isStopped(t, "waiting", failure(waiting), false)
+		equal(t, "registry entries beyond those before", registered(sys), before)
+		time.Sleep(2 * time.Hour)
+		equal(t, "registry entries later", registered(sys), before)
+	})
+}
+
+func TestSystemStopStopsItsTasks(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		g := newGate()
+		a, b := task.MustNew(g.pass, task.System(sys)), task.MustNew(sq, task.System(sys), task.Name("b"))
+		f := a.Submit(context.Background(), 1)
+		synctest.Wait()
+		if err := sys.Stop(context.Background()); err != nil {
+			t.Error(err)
+		}
+		isStopped(t, "running", failure(f), true)
+		isStopped(t, "never used", failure(b.Submit(context.Background(), 1)), false)
+		again := task.MustNew(sq, task.System(sys), task.Name("b"))
+		equal(t, "a new task in the system", result(t, again.Submit(context.Background(), 3)), 9)
+		again.Stop()
+	})
+}
+
+// Guarantee 3: after Stop no goroutine, timer or registry entry is left. The
+// bubble sees to the goroutines, and a timer that is left shows as a goroutine
+// in the time that it is for.
+func TestNothingIsLeftAfterStopInAnyPhase(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		before := registered(sys)
+		goroutines := runtime.NumGoroutine()
+		for name, opts := range engines() {
+			for _, phase := range []string{"new", "ready", "busy", "crowded", "retrying", "cancelled"} {
+				g := newGate()
+				p := task.MustNew(func(ctx context.Context, x int) (int, error) {
+					if x < 0 {
+						return 0, errBoom
+					}
+					return g.pass(ctx, x)
+				}, append(append([]task.Option{}, opts...), task.System(sys), task.StopGrace(time.Minute))...)
+				view := p.With(task.Timeout(time.Hour), task.QueueTimeout(time.Hour),
+					task.Retries(task.RetryPolicy{Max: 100, Backoff: task.Constant(time.Hour)}))
+				ctx, cancel := context.WithCancel(context.Background())
+				n := map[string]int{"busy": 1, "crowded": 50, "cancelled": 50}[phase]
+				switch {
+				case name == "inline":
+				case phase == "ready":
+					if err := p.Ready(ctx); err != nil {
+						t.Error(err)
+					}
+				case phase == "retrying":
+					view.Submit(ctx, -1)
+				default:
+					for i := range n {
+						view.Submit(ctx, i)
+						p.PID()
+					}
+				}
+				synctest.Wait()
+				if phase == "cancelled" {
+					cancel()
+				}
+				r := p.Stop()
+				equal(t, name+" "+phase+": Abandoned", r.Abandoned, 0)
+				cancel()
+				synctest.Wait()
+				if n := runtime.NumGoroutine(); n != goroutines {
+					t.Errorf("%s %s: %d goroutines more than before", name, phase, n-goroutines)
+				}
+				equal(t, name+" "+phase+": registry entries", registered(sys), before)
+			}
+		}
+	})
+}
