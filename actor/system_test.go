@@ -2,7 +2,6 @@ package actor_test
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"strings"
@@ -290,16 +289,18 @@ func TestPropsInASystemsOwnEngineStayInThatSystem(t *testing.T) {
 	sys := newSystem(actor.Name("mine"))
 	as := sys.ActorSystem()
 	square := task.MustNew(sq, task.System(sys))
+	spawned := make(chan *actor.PID, 1)
 	parent := as.Root.Spawn(proto.PropsFromFunc(func(ctx proto.Context) {
 		if _, ok := ctx.Message().(*proto.Started); ok {
-			ctx.Spawn(square.Props())
+			spawned <- ctx.Spawn(square.Props())
 		}
 	}))
+	equal(t, "PID", square.PID().Id, (<-spawned).Id)
 	v, err := square.Call(context.Background(), 6)
-	if v != 36 || err != nil && !errors.Is(err, task.ErrStopped) {
-		t.Errorf("got %v, %v, want 36", v, err)
-	}
+	equal(t, "value", v, 36)
+	equal(t, "error", err, nil)
 	equal(t, "Wrap", actor.Wrap(as), sys)
 	halt(t, as, parent)
 	stop(t, sys)
+	equal(t, "actors left", registered(as, "task/"), 0)
 }

@@ -63,7 +63,8 @@ func (f *failure) abandon() {
 }
 
 // below finds the actors below the child, by their names: only the child itself
-// could list its children.
+// could list its children. A walk over the registry takes about a millisecond,
+// which is why nothing but a failed stop does it.
 func (f *failure) below() (found []target) {
 	registry := f.system.ProcessRegistry
 	for _, bucket := range registry.LocalPIDs.LocalPIDs {
@@ -85,9 +86,11 @@ func (t target) endStop() {
 }
 
 // goingDown reports whether the engine is about to stop or restart the
-// supervisor and has therefore told all children to stop. It keeps that
-// in an unexported field, and shows it nowhere else; reading it is safe here,
-// on the goroutine of the supervisor, the only one that writes it.
+// supervisor and has therefore told all children to stop. It keeps that in an
+// unexported field and shows it nowhere else. Reading it is safe here, on the
+// goroutine of the supervisor, the only one that writes it. Without it, the
+// probe of fire would still end what it revived, but under a name that the
+// restarted supervisor may have given to somebody new.
 func goingDown(supervisor proto.Supervisor) bool {
 	v := reflect.Indirect(reflect.ValueOf(supervisor))
 	if v.Kind() != reflect.Struct || v.Type().PkgPath() != enginePath {

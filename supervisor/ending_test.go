@@ -131,7 +131,7 @@ func TestStrategySurvivesCrashesDuringStops(t *testing.T) {
 	for scope := supervisor.OneForOne; scope <= supervisor.RestForOne; scope++ {
 		t.Run(scope.String(), func(t *testing.T) {
 			p := supervisor.Policy{Scope: scope, MaxRestarts: -1, Backoff: supervisor.Backoff{Initial: 1, Max: 1000_000, Jitter: 1}}
-			for range 20 {
+			for range 5 {
 				f := newFamily(t, endingSystem(), p.Option())
 				var pids []*proto.PID
 				for range 10 {
@@ -148,6 +148,9 @@ func TestStrategySurvivesCrashesDuringStops(t *testing.T) {
 				wg.Go(func() { f.stop(f.parent) })
 				wg.Wait()
 				f.expect("-supervisor")
+				if left := f.left(f.parent); len(left) > 0 {
+					t.Errorf("still there: %q", left)
+				}
 			}
 		})
 	}

@@ -12,30 +12,31 @@ import (
 //
 //	proto.PropsFromProducer(newParent, proto.WithSupervisor(policy.Strategy()))
 //
-// One strategy may serve any number of supervisors; each has its own budget
-// and backoff, counted over all its children, and forgotten when it is gone.
-// With [RestForOne] use [Policy.Option] instead: the engine does not remember in
-// which order children started, and Strategy alone can only assume that
-// none but the last started was ever stopped.
+// One strategy may serve any number of supervisors; each has its own budget and
+// backoff, counted over all its children, and forgotten when it is gone. With
+// [RestForOne] use [Policy.Option] instead: the engine does not remember in
+// which order children started, and Strategy alone can only assume that none
+// but the last started was ever stopped.
 //
 // Each failure is published once, when it is decided, as the engine's own
 // strategies do it: a *SupervisorEvent on the system's event stream. While a
 // restart waits for its delay, all children that it concerns are suspended and
-// their mail is kept; a further failure among them costs nothing. Children
-// of one scope restart side by side, not one after another.
+// their mail is kept; a further failure among them costs nothing. Children of
+// one scope restart side by side, not one after another.
 //
 // Escalation goes to the parent of the supervisor. A supervisor that has none,
-// or is guarded by a proto.WithGuardian strategy, cannot fail in the engine
-// without taking the process along: there, and in a guardian itself, Escalate
-// and a spent budget stop the children in scope, with an error in
-// the system's log. A guardian knows no siblings, so that its scope is always
-// the failed child. If the parent of a supervisor resumes it, the
-// child that failed below stays suspended until it is restarted or stopped.
+// or is guarded by a proto.WithGuardian strategy, cannot hand a failure up
+// without harm: at a root, the engine's default strategy would restart it; a
+// guardian may end the process. There, and in a guardian itself, Escalate and a
+// spent budget stop the children in scope, with an error in the system's log. A
+// guardian knows no siblings, so that its scope is always the failed child. If
+// the parent of a supervisor resumes it, the child that failed below stays
+// suspended until it is restarted or stopped.
 //
 // A child that panics while it stops is not restarted: its stop is completed.
-// If its Stopped handler is what panicked, its watchers are not told; only
-// the supervisor is. A child that somebody else stops before a restart reaches
-// it stays gone; if it is still stopping then, it starts once more and is
+// If its Stopped handler is what panicked, its watchers are not told; only the
+// supervisor is. A child that somebody else stops before a restart reaches it
+// stays gone; if it is still stopping then, it may start once more, and is
 // stopped at once.
 func (p Policy) Strategy() proto.SupervisorStrategy { return newStrategy(p) }
 
@@ -99,8 +100,8 @@ func (s *strategy) carryOut(f *failure, v Verdict) {
 }
 
 // escalate hands the failure to the supervisor's parent, if that is safe. A
-// decision of Decide keeps the original reason, for deciders further up
-// that look at its type.
+// decision of Decide keeps the original reason, for deciders further up that
+// look at its type.
 func (s *strategy) escalate(f *failure, err error) {
 	reason := f.reason
 	if gave, ok := err.(*gaveUp); ok { //nolint:errorlint // whether this very failure spent the budget, not one below

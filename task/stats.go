@@ -26,9 +26,9 @@ type WorkerStats struct {
 	Total  uint64 // calls it was given
 }
 
-// Stats is a task at one moment. Every accepted call is counted in Submitted
-// and, when it has ended, in one of Finished, Failed, Panicked, Cancelled and
-// TimedOut.
+// Stats is a task at one moment. Every call that was not refused, those that
+// wait for room included, is counted in Submitted and, when it has ended, in
+// one of Finished, Failed, Panicked, Cancelled and TimedOut.
 type Stats struct {
 	Name      string
 	Workers   int // alive now

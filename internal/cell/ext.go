@@ -15,7 +15,9 @@ type Ext struct {
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
 	detach   func() bool
+	group    *Group
 	finished bool
+	gone     bool // has left the group; guarded by the group's mu
 	extras   map[any]any
 
 	Engine any // the engine's record of attempts; the engine guards it
@@ -87,9 +89,12 @@ func (c *Cell) Attach() {
 func (e *Ext) Finish(cause error) {
 	e.mu.Lock()
 	e.finished = true
-	detach, cancel := e.detach, e.cancel
-	e.detach = nil
+	detach, group, cancel := e.detach, e.group, e.cancel
+	e.detach, e.group = nil, nil
 	e.mu.Unlock()
+	if group != nil {
+		group.leave(e)
+	}
 	if detach != nil {
 		detach()
 	}

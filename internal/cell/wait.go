@@ -40,8 +40,8 @@ func (c *Cell) Wait(ctx context.Context) error {
 	if c.IsDone() {
 		return nil
 	}
-	if ctx.Done() == nil {
-		c.park()
+	if done := ctx.Done(); done == nil || c.Owner != nil && done == c.Parent().Done() {
+		c.park() // the end of the call's own ctx ends the call
 		return nil
 	}
 	select {

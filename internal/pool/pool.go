@@ -86,8 +86,9 @@ type Pool struct {
 	base     time.Time
 	dispatch elastic.Dispatcher
 	stats    counters
-	pace     atomic.Int64 // a call's usual run time in ns, 0: unknown
-	_        [128]byte    // the workers write above, submitters below
+	group    atomic.Pointer[cell.Group] // of the ctx that the last call came with
+	pace     atomic.Int64               // a call's usual run time in ns, 0: unknown
+	_        [128]byte                  // the workers write above, submitters below
 
 	deep      atomic.Bool // many calls wait: their waits are sampled
 	mu        sync.Mutex
@@ -125,13 +126,14 @@ type Pool struct {
 
 	before       uint64       // calls ended by themselves before the drain or stop
 	leftOut      atomic.Int64 // calls that waited for room when the drain began
-	report       Report // of the stop; set before over is closed
+	report       Report       // of the stop; set before over is closed
 	dispatchGone <-chan struct{}
 
-	history supervisor.History // of restarts; only the router uses it
-	system  *actor.System      // where it runs
-	pid     *proto.PID         // of the router; set by start
-	box     *mailbox           // of the router
+	history  supervisor.History       // of restarts; only the router uses it
+	backoffs map[*time.Timer]struct{} // of restarts that are due later
+	system   *actor.System            // where it runs
+	pid      *proto.PID               // of the router; set by start
+	box      *mailbox                 // of the router
 
 	workers  *proto.Props // of all workers
 	spawning *worker      // that is being spawned; the router's own

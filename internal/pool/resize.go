@@ -111,7 +111,7 @@ func (p *Pool) resizeMembers() (stop []*proto.PID) {
 // armShrink starts the clock of IdleTimeout; under mu.
 func (p *Pool) armShrink() {
 	p.idleAt = p.now()
-	if p.armed {
+	if p.armed || p.phase >= stopping {
 		return
 	}
 	p.armed = true

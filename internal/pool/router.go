@@ -254,13 +254,25 @@ func (r *router) restart(s proto.Supervisor, child *proto.PID, delay time.Durati
 		s.RestartChildren(children...)
 		return
 	}
-	time.AfterFunc(delay, func() {
-		select {
-		case <-p.ended: // the worker went with its pool
-		default:
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase >= stopping { // the worker goes with its pool
+		return
+	}
+	if p.backoffs == nil {
+		p.backoffs = make(map[*time.Timer]struct{})
+	}
+	var t *time.Timer
+	t = time.AfterFunc(delay, func() {
+		p.mu.Lock()
+		_, due := p.backoffs[t]
+		delete(p.backoffs, t)
+		p.mu.Unlock()
+		if due {
 			s.RestartChildren(children...)
 		}
 	})
+	p.backoffs[t] = struct{}{}
 }
 
 // scope returns the workers that are restarted together with child.

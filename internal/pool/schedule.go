@@ -160,7 +160,7 @@ func (p *Pool) settleDown(w *worker) (stop bool) {
 	if w.retire || p.cfg.OnDemand {
 		w.state = gone
 		p.calm()
-		return true
+		return p.phase < stopping // from then on the router stops them all
 	}
 	p.park(w)
 	p.calm()

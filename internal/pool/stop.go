@@ -137,6 +137,10 @@ func (p *Pool) shutdown(refusal, cause error) {
 	if p.shrink != nil {
 		p.shrink.Stop()
 	}
+	for t := range p.backoffs {
+		t.Stop()
+	}
+	clear(p.backoffs)
 	p.calm()
 	p.mu.Unlock()
 
@@ -144,6 +148,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 		r <- refusal
 	}
 	release(draining)
+	p.group.Swap(nil).Retire()
 	report := p.end(waiting, inHand, refusal, cause)
 	report.Cancelled += lent
 	report.NeverStarted += int(p.leftOut.Load())

@@ -83,10 +83,27 @@ const (
 // queued, so the call may be over already; both notice.
 func (p *Pool) accompany(c *cell.Cell, cancellable bool) {
 	if cancellable {
-		c.Attach()
+		p.attach(c)
 	}
 	if s := specOf(c); s.QueueTimeout > 0 {
 		p.watchQueue(c, s)
+	}
+}
+
+// attach makes the end of its ctx end the call. The last ctx seen stays
+// registered, since the next call is likely to come with the same.
+func (p *Pool) attach(c *cell.Cell) {
+	if g := p.group.Load(); g != nil && g.Attach(c) {
+		return
+	}
+	g := cell.NewGroup(c.Parent())
+	if !g.Attach(c) { // the ctx has ended meanwhile
+		c.Abort(cell.Cancelled, context.Cause(c.Parent()))
+		return
+	}
+	p.group.Swap(g).Retire()
+	if p.stopping() { // after Stop nobody else would
+		p.group.Swap(nil).Retire()
 	}
 }
 
@@ -139,6 +156,8 @@ func (p *Pool) crowd(c *cell.Cell, try bool) bool {
 		p.accompany(c, c.Parent().Done() != nil)
 		return true
 	}
+	p.calls++
+	c.SetID(p.calls)
 	b := &blocked{cell: c, ready: make(chan struct{})}
 	p.blocked = append(p.blocked, b)
 	p.mu.Unlock()
@@ -169,7 +188,7 @@ func (p *Pool) admit() {
 		p.blocked[0] = nil
 		p.blocked = p.blocked[1:]
 		if b.cell.IsOpen() {
-			p.accept(b.cell)
+			p.enqueue(b.cell)
 		}
 		close(b.ready)
 	}
