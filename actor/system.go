@@ -153,9 +153,6 @@ func (s *System) ActorSystem() *proto.ActorSystem {
 	as := proto.NewActorSystem(
 		proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger { return quiet(s) }),
 		proto.WithDeadLetterRequestLogging(false),
-		// The engine keeps a goroutine for as long after a dead letter, to log
-		// at a level that we do not show.
-		proto.WithDeadLetterThrottleInterval(time.Millisecond),
 		proto.WithDeadLetterThrottleInterval(deadLetterPause),
 	)
 	as.Extensions.Register(tie{system: s})

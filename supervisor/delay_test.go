@@ -74,7 +74,7 @@ func TestScopeIsSuspendedUntilItsRestart(t *testing.T) {
 		time.Sleep(time.Minute - 1)
 		synctest.Wait()
 		f.quiet()
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		f.expect("-a", "+a", "a 1", "-b", "+b", "b 1") // their mail was kept
 	})
 }

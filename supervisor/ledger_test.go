@@ -19,19 +19,19 @@ func (l *ledger) len() int {
 // keeper is a pointer to something, as the engine's supervisors are.
 type keeper struct {
 	proto.Supervisor
-	state [4]int
+	_ [4]int
 }
 
 func TestLedgerKeepsOneRecordForEachSupervisor(t *testing.T) {
 	var l ledger
 	a, b := &keeper{}, &keeper{}
-	if l.of(a) != l.of(a) {
+	if first := l.of(a); l.of(a) != first {
 		t.Error("two records for one supervisor")
 	}
 	if l.of(a) == l.of(b) {
 		t.Error("one record for two supervisors")
 	}
-	if l.of(keeper{}) != l.of(keeper{}) || l.of(nil) == nil {
+	if first := l.of(keeper{}); l.of(keeper{}) != first || l.of(nil) == nil {
 		t.Error("no record for what has no identity")
 	}
 	runtime.KeepAlive(a)

@@ -4,24 +4,26 @@ import (
 	"context"
 	"fmt"
 	"iter"
-
-	"github.com/troupe-go/troupe/actor"
-	"github.com/troupe-go/troupe/internal/cell"
 )
 
 // Gather waits for all futures and returns their values in order. At the first
-// failure, or when ctx ends, it returns that error at once; the other calls run
-// on. The same future may be given twice.
+// failure, or when ctx ends, it returns that error, or context.Cause(ctx), at
+// once; the other calls run on. Of failures that are there already, the first
+// in order counts. The same future may be given twice.
 func Gather[T any](ctx context.Context, fs ...*Future[T]) ([]T, error) {
 	if err := checkAll(ctx, fs); err != nil {
 		return nil, err
 	}
 	values := make([]T, len(fs))
-	for i, r := range completions(ctx, fs) {
-		if r.Err != nil {
-			return nil, r.Err
+	for i, done := range finishing(ctx, fs) {
+		if !done {
+			return nil, context.Cause(ctx)
 		}
-		values[i] = r.Value
+		v, err, _ := fs[i].Poll()
+		if err != nil {
+			return nil, err
+		}
+		values[i] = v
 	}
 	return values, nil
 }
@@ -31,6 +33,9 @@ func GatherMap[K comparable, T any](ctx context.Context, fs map[K]*Future[T]) (m
 	keys := make([]K, 0, len(fs))
 	list := make([]*Future[T], 0, len(fs))
 	for k, f := range fs {
+		if f == nil {
+			return nil, fmt.Errorf("%w at key %v", errNilFuture, k)
+		}
 		keys = append(keys, k)
 		list = append(list, f)
 	}
@@ -47,7 +52,7 @@ func GatherMap[K comparable, T any](ctx context.Context, fs map[K]*Future[T]) (m
 
 // Settle waits for all futures and returns their outcomes in order, failures in
 // place. When ctx ends, the unfinished ones hold context.Cause(ctx), which is
-// also the error.
+// also the error; the calls run on.
 func Settle[T any](ctx context.Context, fs ...*Future[T]) ([]Result[T], error) {
 	if err := checkAll(ctx, fs); err != nil {
 		return nil, err
@@ -55,22 +60,21 @@ func Settle[T any](ctx context.Context, fs ...*Future[T]) ([]Result[T], error) {
 	results := make([]Result[T], len(fs))
 	var ended error
 	for i, f := range fs {
-		v, err := f.Await(ctx)
-		if err != nil {
-			if _, own, done := f.Poll(); !done {
-				ended = err
-			} else {
-				err = own
-			}
+		_, _ = f.Await(ctx)
+		if v, err, done := f.Poll(); done {
+			results[i] = Result[T]{Value: v, Err: err}
+			continue
 		}
-		results[i] = Result[T]{Value: v, Err: err}
+		ended = context.Cause(ctx)
+		results[i] = Result[T]{Err: ended}
 	}
 	return results, ended
 }
 
-// AsCompleted yields the index and outcome of each future as they finish. When
-// ctx ends, it yields context.Cause(ctx) for each unfinished one. The calls run
-// on if the loop is left.
+// AsCompleted yields the index and outcome of each future as they finish; those
+// that have finished before come first, in order. When ctx ends, it yields
+// context.Cause(ctx) for each unfinished one. The calls run on if the loop is
+// left. The iterator can be used more than once.
 func AsCompleted[T any](ctx context.Context, fs ...*Future[T]) iter.Seq2[int, Result[T]] {
 	return func(yield func(int, Result[T]) bool) {
 		if err := checkAll(ctx, fs); err != nil {
@@ -81,7 +85,15 @@ func AsCompleted[T any](ctx context.Context, fs ...*Future[T]) iter.Seq2[int, Re
 			}
 			return
 		}
-		completions(ctx, fs)(yield)
+		for i, done := range finishing(ctx, fs) {
+			r := Result[T]{Err: context.Cause(ctx)}
+			if done {
+				r.Value, r.Err, _ = fs[i].Poll()
+			}
+			if !yield(i, r) {
+				return
+			}
+		}
 	}
 }
 
@@ -118,17 +130,17 @@ func Wait[T any](ctx context.Context, m WaitMode, fs ...*Future[T]) (done, pendi
 	if err := checkAll(ctx, fs); err != nil {
 		return nil, fs, err
 	}
-	for i, r := range completions(ctx, fs) {
-		if _, _, finished := fs[i].Poll(); !finished {
-			err = r.Err
+	for i, finished := range finishing(ctx, fs) {
+		if !finished {
+			err = context.Cause(ctx)
 			break
 		}
-		if m == WaitAny || m == WaitFirstError && r.Err != nil {
+		if _, failure, _ := fs[i].Poll(); m == WaitAny || m == WaitFirstError && failure != nil {
 			break
 		}
 	}
 	for _, f := range fs {
-		if _, _, finished := f.Poll(); finished {
+		if cellOf(f).IsDone() {
 			done = append(done, f)
 		} else {
 			pending = append(pending, f)
@@ -149,67 +161,36 @@ func checkAll[T any](ctx context.Context, fs []*Future[T]) error {
 	return nil
 }
 
-// completions yields each future when it is done; when ctx ends, it yields the
-// cause for those that are not. Futures that are done already come first.
-func completions[T any](ctx context.Context, fs []*Future[T]) iter.Seq2[int, Result[T]] {
-	return func(yield func(int, Result[T]) bool) {
-		open := make([]int, 0, len(fs))
+// finishing yields the index of each future when it is done; those that are
+// done already come first. When ctx ends, it yields false beside the index of
+// each one that is not.
+func finishing[T any](ctx context.Context, fs []*Future[T]) iter.Seq2[int, bool] {
+	return func(yield func(int, bool) bool) {
+		var open []int
 		for i, f := range fs {
-			if v, err, done := f.Poll(); !done {
+			if !cellOf(f).IsDone() {
 				open = append(open, i)
-			} else if !yield(i, Result[T]{Value: v, Err: err}) {
+			} else if !yield(i, true) {
 				return
 			}
 		}
-		if len(open) > 0 {
-			await(ctx, fs, open, yield)
+		if len(open) == 0 {
+			return
 		}
-	}
-}
-
-// await is completions for the futures at the indexes in open.
-func await[T any](ctx context.Context, fs []*Future[T], open []int, yield func(int, Result[T]) bool) {
-	events := make(chan int, len(open)) // room for all: completing never blocks
-	watchers := make([]*cell.Watcher, len(open))
-	defer func() {
-		for _, w := range watchers {
-			w.Remove()
+		live := newArrivals[T]()
+		defer live.close()
+		for _, i := range open {
+			live.add(i, fs[i])
 		}
-	}()
-	for n, i := range open {
-		c, _ := actor.CellOf(fs[i])
-		watchers[n] = c.Watch(func() { events <- i })
-		c.Assist(ctx)
-	}
-	seen := make(map[int]bool, len(open))
-	for range open {
-		select {
-		case i := <-events:
-			seen[i] = true
-			v, err, _ := fs[i].Poll()
-			if !yield(i, Result[T]{Value: v, Err: err}) {
+		for range open {
+			i, f := live.wait(ctx)
+			if f == nil {
+				live.rest(yield)
 				return
 			}
-		case <-ctx.Done():
-			leftovers(ctx, fs, open, seen, yield)
-			return
-		}
-	}
-}
-
-// leftovers yields, after the end of ctx, those of open that were not seen:
-// their outcome if it is there, else the cause.
-func leftovers[T any](ctx context.Context, fs []*Future[T], open []int, seen map[int]bool, yield func(int, Result[T]) bool) {
-	for _, i := range open {
-		if seen[i] {
-			continue
-		}
-		v, err, done := fs[i].Poll()
-		if !done {
-			err = context.Cause(ctx)
-		}
-		if !yield(i, Result[T]{Value: v, Err: err}) {
-			return
+			if !yield(i, true) {
+				return
+			}
 		}
 	}
 }

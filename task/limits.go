@@ -14,14 +14,20 @@ import (
 
 // NewLimited is [New] for a function that takes its permits itself: it is given
 // the Limiter of the [Limits] option, or without that one that grants anything
-// at once. Permits that it leaves unreleased are released when it returns.
+// at once. It excludes [Cost]. The Limiter is good until the function returns,
+// in whatever way: permits left unreleased are released then, and later ones
+// refused. Until then it remembers each permit, 100 bytes or so.
+//
+// The function waits for a permit on its worker, within [Timeout]. A
+// [RetryAfter] pauses all that the attempt has been granted.
 func NewLimited[In, Out any](fn func(context.Context, In, limits.Limiter) (Out, error), opts ...Option) (*Task[In, Out], error) {
+	var inner func(context.Context, In) (Out, error)
 	injected := option(func(s *settings) error { s.injected = true; return nil })
-	all := append([]Option{injected}, opts...)
-	if fn == nil {
-		return New[In, Out](nil, all...)
+	if fn != nil {
+		inner = func(ctx context.Context, in In) (Out, error) { return fn(ctx, in, limits.From(ctx)) }
+		injected = func(s *settings) error { s.injected, s.name = true, symbol(fn); return nil }
 	}
-	return New(func(ctx context.Context, in In) (Out, error) { return fn(ctx, in, limits.From(ctx)) }, all...)
+	return New(inner, append([]Option{injected}, opts...)...)
 }
 
 // MustNewLimited is NewLimited for variables: it panics where NewLimited
@@ -80,6 +86,9 @@ func (t *Task[In, Out]) cost(in In) (r limits.Request, err error) {
 // limit lets the function find its Limiter and its permit.
 func (t *Task[In, Out]) limit(a *pool.Attempt) {
 	l := t.set.limiter
+	if set, ok := l.(*limits.Set); ok {
+		t.core.meet.Do(func() { set.PID(t.core.pool.System()) }) // its actor lives there from now on
+	}
 	if t.set.injected {
 		k := &keeper{Limiter: l}
 		a.OnLeave(k.releaseAll)

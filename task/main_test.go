@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -32,7 +33,10 @@ func newSystem() *actor.System {
 // that is left at the end fails the test.
 func bubble(t *testing.T, body func(t *testing.T, sys *actor.System)) {
 	t.Helper()
-	synctest.Test(t, func(t *testing.T) { body(t, newSystem()) })
+	synctest.Test(t, func(t *testing.T) {
+		body(t, newSystem())
+		time.Sleep(time.Millisecond) // the engine counts dead letters for a moment
+	})
 }
 
 // gate is a function that says when it runs and blocks until it is opened.

@@ -8,12 +8,21 @@ import (
 const leastWindow = 16
 
 // Map yields the result of every input, lazily and in the order of the inputs:
-// it reads at most [Window] inputs ahead. A failing item is yielded in its
-// place and the iteration goes on. Leaving the loop, or the end of ctx, cancels
-// what was read ahead; in the second case context.Cause(ctx) is yielded last.
+// it reads at most [Window] inputs ahead of what it has yielded. A failing item
+// is yielded in its place and the iteration goes on. Leaving the loop, or the
+// end of ctx, cancels what was read ahead: functions see their ctx end, and
+// what has not begun is never run. In the second case context.Cause(ctx) is
+// yielded last, unless all results were.
 //
-// The inputs are read, and the results yielded, on the caller's goroutine. The
-// iterator can be used more than once if in can.
+// The inputs are read, and the results yielded, on the caller's goroutine. So
+// while in blocks, what was read runs, but nothing is yielded; and if ctx ends
+// meanwhile, Map ends when in returns. An item may also be run on that
+// goroutine, if the function is quick and ctx has no end. Quick items may be
+// run a few in a row by one worker; items must not wait for each other.
+//
+// The iterator can be used more than once if in can. It may be used inside of
+// a function of the same task, with the ctx that the function was given. After
+// Stop, every further input yields [ErrStopped].
 func (t *Task[In, Out]) Map(ctx context.Context, in iter.Seq[In], opts ...MapOption) iter.Seq2[Out, error] {
 	m, err := newMapping(opts)
 	switch {
@@ -35,124 +44,122 @@ func (t *Task[In, Out]) Map(ctx context.Context, in iter.Seq[In], opts ...MapOpt
 
 // mapAll runs one iteration.
 func (t *Task[In, Out]) mapAll(ctx context.Context, in iter.Seq[In], m mapping, yield func(Out, error) bool) {
-	window := m.window
-	if window == 0 {
-		window = max(leastWindow, 2*t.core.pool.Size())
-	}
 	report := m.reporter(t.Name(), m.total)
-	var last error
-	defer func() { report.finish(last) }()
-	visit := func(v Out, err error) bool {
-		report.item(err)
-		return yield(v, err)
+	visit := yield
+	if report != nil {
+		visit = func(v Out, err error) bool {
+			report.item(err)
+			return yield(v, err)
+		}
 	}
-	switch {
+	var cut error // why the iteration ended early, if the loop did not leave it
+	defer func() { report.finish(cut) }()
+	switch window := t.window(m); {
+	case ctx.Err() != nil:
+		cut = context.Cause(ctx)
 	case m.unordered:
-		last = t.mapUnordered(ctx, in, window, visit)
-	case t.chunkable():
-		last = t.mapChunks(ctx, in, window, visit)
+		cut = t.mapUnordered(ctx, in, window, visit)
+	case t.bulky():
+		cut = t.mapBelt(ctx, in, window, visit)
 	default:
-		last = t.mapFutures(ctx, in, window, visit)
+		cut = t.mapFutures(ctx, in, window, visit)
 	}
-	if ctx.Err() != nil && last != nil {
+	if cut != nil {
 		var zero Out
-		yield(zero, last)
+		yield(zero, cut)
 	}
 }
 
-// chunkable reports whether several calls can travel as one: nothing treats
-// them one by one.
-func (t *Task[In, Out]) chunkable() bool {
+// window is how many inputs may be read ahead.
+func (t *Task[In, Out]) window(m mapping) int {
+	if m.window > 0 {
+		return m.window
+	}
+	return max(leastWindow, 2*t.core.pool.Size())
+}
+
+// bulky reports whether several calls can be run as one: nothing treats them
+// one by one.
+func (t *Task[In, Out]) bulky() bool {
 	s := &t.set
-	return t.err == nil && t.spec.Plain && !s.onDemand && s.queue == 0 && s.policy == nil
+	return t.err == nil && t.spec.Plain && !s.onDemand && s.queue == 0 && s.policy == nil && s.until == nil
 }
 
-// mapFutures is the ordered Map, one call for each item. It returns the cause
-// if ctx ended.
+// mapFutures is the ordered Map with one call for each item. It returns the
+// cause if ctx ended.
 func (t *Task[In, Out]) mapFutures(ctx context.Context, in iter.Seq[In], window int, yield func(Out, error) bool) error {
-	ring := make([]*Future[Out], 0, window)
-	defer func() { cancelAll(ring) }()
-	next := func() (more bool) {
-		v, err := ring[0].Await(ctx)
-		if ctx.Err() != nil {
-			return false
-		}
-		ring = append(ring[:0], ring[1:]...)
-		return yield(v, err)
-	}
-	for x := range in {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		ring = append(ring, t.Submit(ctx, x))
-		for full := len(ring) == window; len(ring) > 0; full = false {
-			if _, _, done := ring[0].Poll(); !done && !full {
-				break
-			}
-			if !next() {
-				return context.Cause(ctx)
-			}
-		}
-	}
-	for len(ring) > 0 {
-		if !next() {
-			break
-		}
-	}
-	return context.Cause(ctx)
-}
-
-func cancelAll[T any](fs []*Future[T]) {
-	for _, f := range fs {
-		f.Cancel()
-	}
-}
-
-// mapUnordered yields results as they finish. It returns the cause if ctx ended.
-func (t *Task[In, Out]) mapUnordered(ctx context.Context, in iter.Seq[In], window int, yield func(Out, error) bool) error {
-	live := make(map[*Future[Out]]struct{}, window)
-	done := make(chan *Future[Out], window) // room for all: completing never blocks
+	var line []*Future[Out] // submitted and not yielded
+	var cut error
 	defer func() {
-		for f := range live {
+		for _, f := range line {
 			f.Cancel()
 		}
 	}()
-	take := func(f *Future[Out]) bool {
-		delete(live, f)
-		v, err, _ := f.Poll()
-		return ctx.Err() == nil && yield(v, err)
-	}
-	wait := func() bool {
-		select {
-		case f := <-done:
-			return take(f)
-		case <-ctx.Done():
+	next := func() (more bool) {
+		v, err := line[0].Await(ctx)
+		if ctx.Err() != nil {
+			cut = context.Cause(ctx)
 			return false
 		}
+		line[0] = nil
+		line = line[1:]
+		return yield(v, err)
 	}
 	for x := range in {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
-		f := t.Submit(ctx, x)
-		live[f] = struct{}{}
-		t.notify(ctx, f, done)
-		for full := len(live) == window; full || len(done) > 0; full = false {
-			if !wait() {
-				return context.Cause(ctx)
+		line = append(line, t.Submit(ctx, x))
+		for len(line) >= window || len(line) > 0 && cellOf(line[0]).IsDone() {
+			if !next() {
+				return cut
 			}
 		}
 	}
-	for len(live) > 0 {
-		if !wait() {
-			break
-		}
+	for len(line) > 0 && next() {
 	}
-	return context.Cause(ctx)
+	return cut
 }
 
-// notify sends f to done when it is, and lets the pool know that it is awaited.
-func (t *Task[In, Out]) notify(ctx context.Context, f *Future[Out], done chan<- *Future[Out]) {
-	f.OnDone(func(Out, error) { done <- f })
-	assist(ctx, f)
+// mapUnordered yields results as they finish, one call for each item. It
+// returns the cause if ctx ended.
+func (t *Task[In, Out]) mapUnordered(ctx context.Context, in iter.Seq[In], window int, yield func(Out, error) bool) error {
+	live, n := newArrivals[Out](), 0
+	defer func() {
+		live.close()
+		live.cancel()
+	}()
+	for x := range in {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		live.add(0, t.Submit(ctx, x))
+		n++
+		for {
+			_, f := live.poll()
+			if f == nil && n >= window {
+				_, f = live.wait(ctx)
+			}
+			if f == nil && n < window {
+				break
+			}
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			n--
+			if v, err, _ := f.Poll(); !yield(v, err) {
+				return nil
+			}
+		}
+	}
+	for ; n > 0; n-- {
+		_, f := live.wait(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if v, err, _ := f.Poll(); !yield(v, err) {
+			return nil
+		}
+	}
+	return nil
 }

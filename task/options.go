@@ -289,15 +289,22 @@ func Priority[In any](level func(In) int) Option {
 }
 
 // Limits makes every attempt take a permit from l first: what [Cost] says, else
-// 1 of each Calls and Resource. The call waits for it when it is next in line
-// and a worker is free for it, and holds no goroutine meanwhile; that wait
-// counts towards [QueueTimeout], not [Timeout]. The permit is released when the
-// function returns, however it does. Tasks that share l share one budget. A
-// task made by [NewLimited] takes its permits itself. A Set that contains a
-// Rate needs Cost.
+// 1 of each Calls and Resource. A Set that contains a Rate needs Cost. The call
+// waits for its permit when it is next in line and a worker is free for it, and
+// holds that worker but no goroutine meanwhile; the wait counts towards
+// [QueueTimeout], not [Timeout], and a waiting call is none of those that
+// [Queue] bounds. Calls ask in the order of the queue. The permit is released
+// when the function returns, however it does, before the outcome is there; a
+// call that ended before it began gives all back. What l refuses for good (a
+// [*limits.RequestError], [limits.ErrClosed]) is the call's error, without
+// retries.
+//
+// Tasks that share l share one budget. A function that waits for another call
+// under a Resource of which it holds the last may wait for itself. A task made
+// by [NewLimited] takes its permits itself. Default: none.
 func Limits(l limits.Limiter) Option {
 	return option(func(s *settings) error {
-		if l == nil {
+		if v := reflect.ValueOf(l); l == nil || v.Kind() == reflect.Pointer && v.IsNil() {
 			return errors.New("task: Limits(nil): want a Set or a Pool")
 		}
 		s.limiter = l
@@ -305,9 +312,10 @@ func Limits(l limits.Limiter) Option {
 	})
 }
 
-// Cost says what each call takes from [Limits]; it is asked once, in Submit. A
-// panic in it is the call's [*PanicError]. In must be the task's. Default: 1 of
-// each Calls and Resource.
+// Cost says what each attempt of a call takes from [Limits]; it is asked once,
+// in Submit, and the map that it returns must stay as it is. A panic in it is
+// the call's [*PanicError]. In must be the task's. Default: 1 of each Calls and
+// Resource.
 func Cost[In any](cost func(In) limits.Request) Option {
 	return option(func(s *settings) error {
 		if cost == nil {

@@ -106,7 +106,7 @@ func (b Backoff) Delay(k int) time.Duration {
 	if b.exact || d <= 0 {
 		return max(d, 0)
 	}
-	return rand.N(d + 1)
+	return rand.N(min(d, math.MaxInt64-1) + 1)
 }
 
 // at is the value of the curve, saturated.
@@ -209,7 +209,7 @@ func (p *RetryPolicy) decide(t *trail, a Attempt) (again bool, delay time.Durati
 }
 
 func (p *RetryPolicy) tooLate(elapsed, delay time.Duration) bool {
-	return p.MaxElapsed > 0 && elapsed+delay > p.MaxElapsed
+	return p.MaxElapsed > 0 && delay > p.MaxElapsed-elapsed
 }
 
 func (p *RetryPolicy) wanted(a Attempt) (yes bool) {

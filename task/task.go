@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 	"unsafe"
 
@@ -41,6 +42,7 @@ type core[In, Out any] struct {
 	pool  *pool.Pool
 	level func(In) int
 	costs func(In) limits.Request // nil: the defaults
+	meet  sync.Once               // of the Set and the task's System
 }
 
 // call is the one allocation of a call.
@@ -101,7 +103,7 @@ func (t *Task[In, Out]) open() error {
 		s.name = symbol(t.core.fn)
 	}
 	p, err := pool.New(pool.Config{
-		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand,
+		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand || s.inline,
 		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
 		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: t.core.level != nil, Receive: t.receive,
 	}, faultsOf)
@@ -185,13 +187,13 @@ func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	err := Permanent(a.Refused())
 	if err == nil {
 		v, err = t.core.fn(a.Ctx, k.in)
-		pause(a, err)
 	}
 	refused := false
 	if err == nil && until != nil {
 		err = t.check(until, v)
 		refused = err != nil
 	}
+	pause(a, err)
 	final, mine := a.Settle(err, func() any {
 		if refused {
 			return v

@@ -8,9 +8,10 @@ import (
 )
 
 // Then runs fn with the value of f once that is there, on a goroutine of its
-// own, and returns the Future of fn's result. A failure of f becomes the
-// result, and fn is not run. The ctx of fn ends when the returned Future is
-// done; cancelling that does not cancel f. A panic in fn is a [*PanicError].
+// own, and returns the Future of fn's result at once. A failure of f becomes
+// the result, and fn is not run. The ctx of fn ends when the returned Future is
+// done; cancelling that does not cancel f. A panic in fn is a [*PanicError],
+// runtime.Goexit in it [ErrGoexit].
 func Then[T, U any](f *Future[T], fn func(context.Context, T) (U, error)) *Future[U] {
 	var zero U
 	switch {
@@ -38,12 +39,13 @@ func link[T, U any](from *Future[T], derived *Future[U], next func(T), complete 
 			complete(zero, err)
 			return
 		}
-		if target, _ := actor.CellOf(derived); !target.IsDone() {
+		if !cellOf(derived).IsDone() {
 			next(*value)
 		}
 	})
 	if watcher != nil {
 		derived.OnDone(func(U, error) { watcher.Remove() })
+		source.Expect() // by whoever waits for derived
 	}
 }
 
@@ -63,27 +65,50 @@ func finish[T, U any](ctx context.Context, v T, fn func(context.Context, T) (U, 
 
 // submitFuture is [Task.SubmitFuture] after its checks.
 func submitFuture[In, Out any](t *Task[In, Out], ctx context.Context, in *Future[In]) *Future[Out] {
-	derived, complete := actor.NewFuture[Out]()
-	ctx, cancel := context.WithCancelCause(ctx)
-	detach := context.AfterFunc(ctx, func() {
+	if t.err != nil {
 		var zero Out
-		complete(zero, context.Cause(ctx))
-	})
+		return actor.Completed(zero, t.err)
+	}
+	derived, complete := actor.NewFuture[Out]()
+	fail := func(err error) {
+		var zero Out
+		complete(zero, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	detach := context.AfterFunc(ctx, func() { fail(context.Cause(ctx)) })
+	callOff := t.core.pool.OnStop(fail)
 	derived.OnDone(func(_ Out, err error) {
 		detach()
+		callOff()
 		if err == nil {
 			err = context.Canceled
 		}
 		cancel(err)
 	})
 	link(in, derived, func(v In) {
-		f, ok := t.offer(ctx, v)
-		if !ok {
-			// The goroutine that completed in must not block on the queue.
-			go func() { t.Submit(ctx, v).OnDone(func(v Out, err error) { complete(v, err) }) }()
-			return
-		}
+		submitted := false
+		defer func() {
+			if !submitted { // an Inline task's function has ended this goroutine
+				fail(namedExit(t.Name()))
+			}
+		}()
+		// The goroutine that completed in must not block on a full queue.
+		f := t.submitLater(ctx, v)
+		submitted = true
 		f.OnDone(func(v Out, err error) { complete(v, err) })
+		cellOf(f).Expect() // by whoever waits for derived
 	}, complete)
 	return derived
+}
+
+func (t *Task[In, Out]) submitLater(ctx context.Context, in In) *Future[Out] {
+	c, f := t.prepare(ctx, in)
+	switch {
+	case c == nil:
+	case t.set.inline:
+		t.core.pool.RunHere(c)
+	default:
+		t.core.pool.SubmitLater(c)
+	}
+	return f
 }

@@ -29,6 +29,7 @@ const (
 	stateMask uint64 = 3
 	aborted   uint64 = 1 << 2 // ended by someone other than its function
 	queued    uint64 = 1 << 3 // held by a queue; guarded by the queue's lock
+	asked     uint64 = 1 << 4 // its function has asked for Done, see Renew
 	idShift          = 8
 )
 
@@ -55,13 +56,14 @@ type Owner struct {
 	Spec   any // the engine's own view of the owner
 }
 
-// Cell must be the first field of whatever embeds it.
+// Cell must be the first field of whatever embeds it. With an argument and a
+// result of a word each it fills one cache line; whatever most calls do without
+// is in Ext.
 type Cell struct {
 	word    atomic.Uint64
 	waiters atomic.Pointer[waiter]
-	watch   atomic.Pointer[watchers]
 	Owner   *Owner // nil for a plain future; set before the cell is shared
-	err     error  // written between Claim and Publish
+	failure *error // written between Claim and Publish; nil: none
 
 	Stamp int64               // engine time of submission, in ns; 0: not taken
 	Ext   atomic.Pointer[Ext] // rare parts, made when first needed
@@ -95,6 +97,10 @@ func (c *Cell) settled() bool { return State(c.word.Load()&stateMask) >= claimed
 
 // Aborted reports whether the call was ended by someone other than its function.
 func (c *Cell) Aborted() bool { return c.word.Load()&aborted != 0 }
+
+// Stirred reports whether the call is Aborted, or its function has asked for
+// Done since the last Renew.
+func (c *Cell) Stirred() bool { return c.word.Load()&(aborted|asked) != 0 }
 
 // Queued reports whether a queue holds the cell; only under the queue's lock.
 func (c *Cell) Queued() bool { return c.word.Load()&queued != 0 }
@@ -146,14 +152,40 @@ func (c *Cell) claim(last State, flags uint64) (State, bool) {
 // Publish makes the outcome readable and wakes whoever waits for it. Only the
 // winner of the claim may call it, after writing the value.
 func (c *Cell) Publish(err error) {
-	c.err = err
+	c.fail(err)
 	c.word.Or(uint64(Done)) // claimed is 2, Done is 3
-	// A waiter pushes itself and then looks at the state; we set the state and
-	// then look for waiters. One of the two sees the other.
+	c.wake()
+	c.announce()
+}
+
+// show is Publish without the callbacks, for which announce has to follow. It
+// is written out there because it is not inlined.
+func (c *Cell) show(err error) {
+	c.fail(err)
+	c.word.Or(uint64(Done))
+	c.wake()
+}
+
+// fail stores the error. Most calls have none, so it has no room of its own.
+func (c *Cell) fail(err error) {
+	if err != nil {
+		kept := err // else every err would go to the heap
+		c.failure = &kept
+	}
+}
+
+// wake wakes the parked waiters. A waiter pushes itself and then looks at the
+// state; we have set the state and then look for waiters. One of the two sees
+// the other.
+func (c *Cell) wake() {
 	if c.waiters.Load() != nil {
 		c.flush()
 	}
-	if w := c.watch.Load(); w != nil {
+}
+
+// announce closes the Done channel and runs the callbacks.
+func (c *Cell) announce() {
+	if w := c.watched(); w != nil {
 		w.fire()
 	}
 }
@@ -192,4 +224,9 @@ func (c *Cell) AbortOpen(why Why, cause error) bool {
 }
 
 // Err returns the outcome's error; only after IsDone.
-func (c *Cell) Err() error { return c.err }
+func (c *Cell) Err() error {
+	if c.failure == nil {
+		return nil
+	}
+	return *c.failure
+}

@@ -12,7 +12,7 @@ import (
 
 func TestACellIsSmall(t *testing.T) {
 	// With 16 bytes each for argument and result a call is one allocation of 96.
-	equal(t, "size of a cell", unsafe.Sizeof(cell.Cell{}), 64)
+	equal(t, "size of a cell", unsafe.Sizeof(cell.Cell{}), 48)
 }
 
 func TestStatesMoveAsDrawn(t *testing.T) {

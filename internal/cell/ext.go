@@ -3,7 +3,10 @@ package cell
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/troupe-go/troupe/internal/limitctx"
 )
 
 // Ext holds what only some calls need: the standard context handed to the
@@ -17,7 +20,8 @@ type Ext struct {
 	detach   func() bool
 	group    *Group
 	finished bool
-	gone     bool // has left the group; guarded by the group's mu
+	watch    atomic.Pointer[watchers]
+	place    int32 // in the group; guarded by the group's mu
 	extras   map[any]any
 
 	Engine any // the engine's record of attempts; the engine guards it
@@ -123,10 +127,13 @@ func (x *Context) cell() *Cell { return (*Cell)(x) }
 func (x *Context) standard() context.Context {
 	c := x.cell()
 	ctx, cancel := c.Extend().context(c.Parent())
+	if c.word.Load()&asked == 0 {
+		c.word.Or(asked)
+	}
 	switch {
 	case !c.settled():
 	case c.Aborted():
-		c.Watch(func() { cancel(c.err) }) // the cause cannot be read before
+		c.Watch(func() { cancel(c.Err()) }) // the cause cannot be read before
 	default:
 		cancel(nil)
 	}
@@ -148,7 +155,25 @@ func (e *Ext) context(parent context.Context) (context.Context, context.CancelCa
 	}
 	e.mu.Unlock()
 	cancel(nil) // somebody else was quicker
-	return e.made()
+	return e.context(parent)
+}
+
+// Renew ends the context that the function has asked for, if it has, so that
+// the next asking makes a new one: for a call that stands for many, each of
+// which is to leave nothing behind that waits for the end of all.
+func (c *Cell) Renew() {
+	c.word.And(^asked)
+	e := c.Ext.Load()
+	if e == nil {
+		return
+	}
+	e.mu.Lock()
+	cancel := e.cancel
+	e.ctx, e.cancel = nil, nil
+	e.mu.Unlock()
+	if cancel != nil {
+		cancel(nil)
+	}
 }
 
 func (e *Ext) made() (context.Context, context.CancelCauseFunc) {
@@ -182,8 +207,11 @@ func (x *Context) Err() error { return x.now().Err() }
 // Value looks in the call first, then in the caller's ctx. It is also how
 // context.Cause finds the cause.
 func (x *Context) Value(key any) any {
-	if _, ok := key.(CallKey); ok {
+	switch key.(type) {
+	case CallKey:
 		return x.cell()
+	case limitctx.Limiter, limitctx.Permit:
+		return nil // a caller's limits are not those of this call
 	}
 	return x.now().Value(key)
 }

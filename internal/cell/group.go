@@ -13,19 +13,14 @@ type Group struct {
 	detach func() bool
 
 	mu     sync.Mutex
-	cells  []*Cell
-	ended  int  // of cells
-	closed bool // takes no more: ctx has ended, or Retire was called
+	cells  []*Cell // in no order; each knows its place by Ext.place
+	closed bool    // takes no more: ctx has ended, or Retire was called
 }
-
-const sweepGroupAt = 64
 
 // NewGroup returns an empty Group for calls under ctx, which can end.
 func NewGroup(ctx context.Context) *Group {
 	g := &Group{ctx: ctx}
-	g.mu.Lock() // the end of ctx must find detach set
-	defer g.mu.Unlock()
-	g.detach = context.AfterFunc(ctx, g.abort)
+	g.detach = context.AfterFunc(ctx, g.abort) // abort itself has no use for detach
 	return g
 }
 
@@ -47,65 +42,81 @@ func (g *Group) Attach(c *Cell) bool {
 	if e.finished {
 		return true
 	}
-	e.group = g
+	e.group, e.place = g, int32(len(g.cells))
 	g.cells = append(g.cells, c)
 	return true
 }
 
-// leave notes that the call with e has ended.
+// leave notes that the call with e has ended. It is called once for each that
+// was attached.
 func (g *Group) leave(e *Ext) {
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	e.gone = true
-	if g.cells == nil { // abort has taken them
+	last := len(g.cells) - 1
+	if last < 0 { // abort has taken them
+		g.mu.Unlock()
 		return
 	}
-	g.ended++
-	switch {
-	case g.ended == len(g.cells):
-		clear(g.cells)
-		g.cells, g.ended = g.cells[:0], 0
-		if g.closed {
-			g.detach()
-		}
-	case g.ended >= sweepGroupAt && g.ended > len(g.cells)/2:
-		g.sweep()
+	moved := g.cells[last]
+	g.cells[e.place] = moved
+	moved.Ext.Load().place = e.place
+	g.cells[last] = nil
+	g.cells = g.cells[:last]
+	over := g.closed && last == 0
+	g.mu.Unlock()
+	if over {
+		g.detach()
 	}
 }
 
-// sweep drops the calls that have ended; under mu.
-func (g *Group) sweep() {
-	kept := g.cells[:0]
-	for _, c := range g.cells {
-		if !c.Ext.Load().gone {
-			kept = append(kept, c)
-		}
-	}
-	clear(g.cells[len(kept):])
-	g.cells, g.ended = kept, 0
-}
-
-// Retire ends the registration as soon as no call depends on it.
+// Retire ends the registration as soon as no call depends on it. Nil-safe.
 func (g *Group) Retire() {
 	if g == nil {
 		return
 	}
 	g.mu.Lock()
-	defer g.mu.Unlock()
 	g.closed = true
-	if len(g.cells) == 0 {
+	over := len(g.cells) == 0
+	g.mu.Unlock()
+	if over {
 		g.detach()
 	}
 }
 
-// abort ends the calls of the group; ctx has ended.
+// abort ends the calls of the group; ctx has ended. All outcomes are there
+// before the first callback runs: one that waits for another call under the
+// same ctx would otherwise wait for itself.
 func (g *Group) abort() {
 	g.mu.Lock()
 	g.closed = true
 	cells := g.cells
-	g.cells, g.ended = nil, 0
+	g.cells = nil
 	g.mu.Unlock()
+	cause := context.Cause(g.ctx)
+	ended := cells[:0]
 	for _, c := range cells {
-		c.Abort(Cancelled, context.Cause(g.ctx))
+		if c.claimOutside(Running, Cancelled, cause) {
+			c.show(cause)
+			ended = append(ended, c)
+		}
+	}
+	announce(ended)
+}
+
+// announce tells the watchers of all cells, also if one of their callbacks ends
+// the goroutine by runtime.Goexit.
+func announce(cells []*Cell) {
+	for len(cells) > 0 {
+		c := cells[0]
+		cells = cells[1:]
+		func() {
+			through := false
+			defer func() {
+				if !through {
+					announce(cells)
+				}
+			}()
+			c.announce()
+			through = true
+		}()
 	}
 }

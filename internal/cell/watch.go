@@ -30,14 +30,22 @@ type Watcher struct {
 }
 
 func (c *Cell) watchList() *watchers {
-	if w := c.watch.Load(); w != nil {
+	if w := c.watched(); w != nil {
 		return w
 	}
-	w := &watchers{}
-	if c.watch.CompareAndSwap(nil, w) {
+	w, at := &watchers{}, &c.Extend().watch
+	if at.CompareAndSwap(nil, w) {
 		return w
 	}
-	return c.watch.Load()
+	return at.Load()
+}
+
+// watched returns the list, nil if there is none.
+func (c *Cell) watched() *watchers {
+	if e := c.Ext.Load(); e != nil {
+		return e.watch.Load()
+	}
+	return nil
 }
 
 var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); return c }()
@@ -45,7 +53,7 @@ var closedChan = func() chan struct{} { c := make(chan struct{}); close(c); retu
 // DoneChan returns a channel that is closed when the outcome can be read; the
 // same one each time.
 func (c *Cell) DoneChan() <-chan struct{} {
-	if c.IsDone() && c.watch.Load() == nil {
+	if c.IsDone() && c.watched() == nil {
 		return closedChan
 	}
 	w := c.watchList()

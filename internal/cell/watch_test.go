@@ -44,7 +44,7 @@ func TestWatchersCanBeRemovedFromAnywhereInTheList(t *testing.T) {
 			ws = append(ws, c.Watch(func() { got = append(got, n) }))
 		}
 		ws[drop].Remove()
-		ws = append(ws, c.Watch(func() { got = append(got, 4) }))
+		c.Watch(func() { got = append(got, 4) })
 		c.Abort(cell.Cancelled, nil)
 		want := slices.DeleteFunc([]int{0, 1, 2, 3, 4}, func(n int) bool { return n == drop })
 		if !slices.Equal(got, want) {

@@ -17,6 +17,7 @@ type record struct {
 	member  int            // whose queue it belongs to, if the pool has several
 	level   int            // its priority
 	request limits.Request // what each attempt takes
+	gate    *gate          // where it waits for that; guarded by the pool's lock
 	number  atomic.Int32   // of the last attempt
 	started int64          // of the first attempt
 	History any            // of the typed layer; the attempt's own
@@ -107,13 +108,15 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 		a.late = s.TimedOut(AttemptRun, s.Timeout)
 		a.bound, a.cancel = context.WithTimeoutCause(a.Ctx, s.Timeout, a.late)
 		a.Ctx = a.bound
-		a.detach = context.AfterFunc(a.bound, func() { a.expired() })
 	}
 	if s.Wrap != nil {
 		s.Wrap(a)
 	}
 	if s.Trace != nil {
 		a.Ctx, a.span = s.Trace(a.Ctx, a)
+	}
+	if a.bound != nil { // last, since the attempt may end at once
+		a.detach = context.AfterFunc(a.bound, func() { a.expired() })
 	}
 	return a
 }
@@ -127,13 +130,6 @@ func (a *Attempt) Refused() error { return a.refused }
 // OnLeave runs fn when the function has returned.
 func (a *Attempt) OnLeave(fn func()) { a.leaving = append(a.leaving, fn) }
 
-// turnAway gives back what was taken for a call that ended meanwhile.
-func (w *worker) turnAway() {
-	if permit, _ := w.admitted(); permit != nil {
-		permit.Release()
-	}
-}
-
 // Worker is the name of the worker that runs the attempt.
 func (a *Attempt) Worker() string { return a.worker.Name() }
 
@@ -145,9 +141,16 @@ func (a *Attempt) leave() {
 	if a.cancel != nil {
 		a.cancel()
 	}
+	a.letGo()
+}
+
+// letGo gives the limits back what the function held. That is done before
+// anybody hears of its outcome: who does may want to take the same at once.
+func (a *Attempt) letGo() {
 	for _, fn := range a.leaving {
 		fn()
 	}
+	a.leaving = nil
 	a.permit.Release()
 }
 
@@ -178,6 +181,7 @@ func (a *Attempt) Settle(err error, out func() any) (final error, mine bool) {
 }
 
 func (a *Attempt) settle(err error, how ending, out func() any) (final error, mine bool) {
+	a.letGo()
 	// What fails because its ctx has ended may be quicker than those who are
 	// to end the call, or the attempt, for that.
 	if how == failure && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
@@ -235,6 +239,7 @@ type Retry func(a *Attempt, err error, out func() any) (again bool, delay time.D
 
 // later puts a call back in line after delay. It holds no worker meanwhile.
 func (p *Pool) later(c *cell.Cell, delay time.Duration) {
+	inside := p.inside(c.Parent()) // asks a ctx of the caller's: not under the lock
 	p.mu.Lock()
 	if p.phase >= stopping {
 		p.mu.Unlock()
@@ -253,24 +258,25 @@ func (p *Pool) later(c *cell.Cell, delay time.Duration) {
 		p.mu.Unlock()
 		return
 	}
-	p.again(c) // unlocks
+	p.again(c, inside) // unlocks
 }
 
 func (p *Pool) requeue(c *cell.Cell) {
+	inside := p.inside(c.Parent())
 	p.mu.Lock()
 	if _, waits := p.retries[c]; !waits {
 		p.mu.Unlock()
 		return
 	}
 	delete(p.retries, c)
-	p.again(c)
+	p.again(c, inside)
 }
 
 // again puts c back into the queue; called with mu held, which it releases.
-func (p *Pool) again(c *cell.Cell) {
+func (p *Pool) again(c *cell.Cell, inside bool) {
 	if c.IsOpen() && !c.Queued() {
 		c.Stamp = p.now()
-		if p.crammed() && p.inside(c.Parent()) {
+		if inside && p.crammed() {
 			p.hire(c) // a function of ours may be waiting for it
 		} else {
 			p.enqueue(c)

@@ -43,10 +43,14 @@ func (p *Pool) queueOf(c *cell.Cell) *queue {
 }
 
 // assign picks a member for c and puts it in that member's line; under mu. A
-// retry stays with the member it had.
+// retry stays with the member it had, as long as that stays.
 func (p *Pool) assign(c *cell.Cell) {
 	r := recordOf(c)
-	if r.number.Load() == 0 || p.members[r.member] == nil {
+	again := r.number.Load() > 0
+	if !again || r.member >= p.size || p.members[r.member] == nil {
+		if again {
+			p.unassign(r)
+		}
 		r.member = p.pick()
 		w := p.members[r.member]
 		w.active.Add(1)
@@ -57,19 +61,41 @@ func (p *Pool) assign(c *cell.Cell) {
 	p.due = append(p.due, w)
 }
 
-// pick chooses by the pool's balance; ties go to the lowest index.
-func (p *Pool) pick() int {
-	switch p.cfg.Balance {
-	case RoundRobin:
-		i := p.turn % p.size
-		p.turn = i + 1
-		return i
-	case Random:
-		return rand.IntN(p.size)
+// bequeath gives the calls in the queue of a member that goes to the others;
+// under mu.
+func (p *Pool) bequeath(w *worker) {
+	if w.queue == nil {
+		return
 	}
-	best := 0
-	for i := 1; i < p.size; i++ {
-		if p.load(i) < p.load(best) {
+	for c := w.queue.pop(); c != nil; c = w.queue.pop() {
+		r := recordOf(c)
+		w.active.Add(-1)
+		r.member = p.pick()
+		heir := p.members[r.member]
+		heir.active.Add(1)
+		heir.total.Add(1)
+		heir.queue.push(c, p.level(c))
+		p.due = append(p.due, heir)
+	}
+}
+
+// pick chooses by the pool's balance; ties go to the lowest index. There is no
+// member at the index of one that the policy has stopped for good, but there is
+// always one left.
+func (p *Pool) pick() int {
+	for p.cfg.Balance == RoundRobin || p.cfg.Balance == Random {
+		i := p.turn % p.size
+		if p.cfg.Balance == Random {
+			i = rand.IntN(p.size)
+		}
+		p.turn = i + 1
+		if p.members[i] != nil {
+			return i
+		}
+	}
+	best := -1
+	for i := range p.size {
+		if p.members[i] != nil && (best < 0 || p.load(i) < p.load(best)) {
 			best = i
 		}
 	}
@@ -109,7 +135,18 @@ func (p *Pool) memberDone(c *cell.Cell) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if r := recordIf(c); r != nil && r.member < len(p.members) && p.members[r.member] != nil {
-		p.members[r.member].active.Add(-1)
+	if r := recordIf(c); r != nil {
+		p.unassign(r)
+	}
+}
+
+// unassign takes a call off its member; under mu. The member may be another
+// one, at the same index, that has never heard of it.
+func (p *Pool) unassign(r *record) {
+	if r.member >= len(p.members) || p.members[r.member] == nil {
+		return
+	}
+	if w := p.members[r.member]; w.active.Load() > 0 {
+		w.active.Add(-1)
 	}
 }

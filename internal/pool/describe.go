@@ -38,9 +38,9 @@ func (w *worker) describe() actor.WorkerSnapshot {
 		d.State = actor.WorkerStopping
 	}
 	if c := w.current.Load(); c != nil {
-		d.Call = c.ID()
+		d.Call = w.number(c)
 	} else if w.lending.Load() {
-		d.Call = w.call
+		d.Call = w.call.Load()
 	}
 	return d
 }

@@ -3,6 +3,8 @@ package pool
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"runtime/debug"
 	"sync/atomic"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -12,121 +14,177 @@ import (
 // A pool with limits takes a permit for each attempt before it begins: when the
 // call is next in line and a worker is free for it. If the permit is not there
 // the worker waits at the gate with the call in its batch, as an actor with no
-// goroutine, until it is granted.
+// goroutine, until it is granted. A spare waits in the same way.
 
-// gate is where a worker waits.
+// gate is the wait of one worker for the permit of one call. It is guarded by
+// the pool's lock until the outcome is there, and then the worker's own.
 type gate struct {
-	ticket limits.Ticket
-	told   bool // the outcome is there
+	worker *worker
+	call   *cell.Cell
+	ticket limits.Ticket // of a worker that is gated
+	told   bool          // the outcome is there
 	permit *limits.Permit
 	err    error
 }
 
-// pass gets the permit of the call in w's batch. It returns false if w has to
-// wait; the worker then has left work, and comes back by a poke.
-func (p *Pool) pass(w *worker) bool {
-	c := w.batch[0]
-	r := recordOf(c)
-	g := &gate{}
-	p.mu.Lock()
+// pass gets the permit of the call in w's batch. It is called with mu held,
+// which it releases, and returns false if w has to wait; w has then left work
+// and comes back by a poke.
+//
+// Until the limiter has been asked, nobody else takes a call from the shared
+// queue: two calls would else race for their places in the limiter's.
+func (p *Pool) pass(w *worker) (through bool) {
+	g := &gate{worker: w, call: w.batch[0]}
 	w.gate = g
+	first := w.index >= 0 && w.queue == nil
+	p.asking = p.asking || first
 	p.mu.Unlock()
-	permit, ticket, err := p.enter(r.request, &entrant{pool: p, worker: w, gate: g})
-	if ticket == nil {
-		g.permit, g.err, g.told = permit, err, true
-		return true
+
+	returned := false
+	defer func() {
+		if !returned { // somebody's own Limiter has panicked, or ended this goroutine
+			reason := recover()
+			through = p.asked(g, first, reason == nil, nil, p.fault(reason))
+		}
+	}()
+	permit, ticket, err := p.enter(g)
+	returned = true
+	if ticket != nil {
+		return p.queued(g, first, ticket)
 	}
+	return p.asked(g, first, false, permit, err)
+}
+
+// fault is the error of a limiter that panicked with reason, or called
+// runtime.Goexit if that is nil.
+func (p *Pool) fault(reason any) error {
+	if reason == nil {
+		return p.cfg.Faults.Goexit
+	}
+	return p.cfg.Faults.Panicked(reason, debug.Stack())
+}
+
+// asked lets a worker through that was answered at once, or, if its goroutine
+// is lost, sends it on its way in another.
+func (p *Pool) asked(g *gate, first, lost bool, permit *limits.Permit, err error) bool {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	g.ticket = ticket
-	if g.told {
-		return true
+	g.told, g.permit, g.err = true, permit, err
+	if lost {
+		p.shut(g)
+		p.open(g)
 	}
-	if !c.IsOpen() && ticket.Cancel() { // it ended before anybody could find it here
-		g.told = true
-		return true
+	p.proceed(first) // unlocks
+	return !lost
+}
+
+// queued makes a worker wait whose request does, unless that was granted
+// meanwhile.
+func (p *Pool) queued(g *gate, first bool, ticket limits.Ticket) bool {
+	p.mu.Lock()
+	through := g.told
+	if !through {
+		g.ticket = ticket
+		p.shut(g)
 	}
-	p.gated++
-	p.leaveWork(w, gated)
-	return false
+	p.proceed(first) // unlocks
+	if !through && !g.call.IsOpen() {
+		p.giveUp(g) // it ended before anybody could find it here
+	}
+	return through
+}
+
+// proceed lets the others take calls again.
+func (p *Pool) proceed(first bool) {
+	if first {
+		p.asking = false
+	}
+	next, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(next, grow)
+}
+
+// shut makes a worker wait at the gate; under mu.
+func (p *Pool) shut(g *gate) {
+	p.gated++ // first: a draining pool is not calm
+	recordOf(g.call).gate = g
+	p.leaveWork(g.worker, gated)
+}
+
+// open sends a worker that waited at the gate back to work; under mu.
+func (p *Pool) open(g *gate) {
+	w := g.worker
+	if w.gate != g || w.state != gated {
+		return
+	}
+	w.state = woken
+	if w.index < 0 {
+		p.dispatch.Schedule(func() { p.runSpare(w) })
+		return
+	}
+	w.box.poke()
+}
+
+// through ends the wait of a worker that comes back from the gate or leaves it
+// for good; under mu.
+func (p *Pool) through(g *gate) {
+	p.gated--
+	recordOf(g.call).gate = nil
 }
 
 // enter asks the limiter without blocking, if it can be asked so.
-func (p *Pool) enter(r limits.Request, e *entrant) (*limits.Permit, limits.Ticket, error) {
+func (p *Pool) enter(g *gate) (*limits.Permit, limits.Ticket, error) {
+	r := recordOf(g.call).request
 	if q, ok := p.cfg.Limiter.(limits.Queuer); ok {
-		return q.Enqueue(r, e)
+		return q.Enqueue(r, g)
 	}
 	permit, err := p.cfg.Limiter.TryAcquire(r)
 	if err == nil || !errors.Is(err, limits.ErrUnavailable) {
 		return permit, nil, err
 	}
-	// Somebody's own Limiter: it can only be waited for by a goroutine.
-	ctx, cancel := context.WithCancel(context.Background())
-	t := &patience{cancel: cancel}
-	p.dispatch.Schedule(func() {
-		permit, err := p.cfg.Limiter.Acquire(ctx, r)
-		if !t.claim() { // cancelled, and still granted
-			permit.Release()
-			return
-		}
-		e.Granted(permit, err)
-	})
-	return nil, t, nil
-}
-
-// entrant implements limits.Grantee for a worker at the gate.
-type entrant struct {
-	pool   *Pool
-	worker *worker
-	gate   *gate
+	return nil, p.patiently(g), nil
 }
 
 // Granted implements limits.Grantee.
-func (e *entrant) Granted(permit *limits.Permit, err error) {
-	p, w, g := e.pool, e.worker, e.gate
+func (g *gate) Granted(permit *limits.Permit, err error) {
+	w := g.worker
+	p := w.pool
 	p.mu.Lock()
-	if w.gate != g { // the worker has gone elsewhere
-		p.mu.Unlock()
-		permit.Release()
-		return
+	here := w.gate == g
+	if here {
+		g.told, g.permit, g.err = true, permit, err
+		p.open(g)
 	}
-	g.told, g.permit, g.err = true, permit, err
-	p.openGate(w)
+	p.mu.Unlock()
+	if !here { // the worker has left the call to others
+		p.unused(permit)
+	}
+}
+
+// giveUp ends the wait at the gate of a call that has ended.
+func (p *Pool) giveUp(g *gate) {
+	if !g.ticket.Cancel() {
+		return // Granted comes or has come, and wakes the worker
+	}
+	p.mu.Lock()
+	g.told = true
+	p.open(g)
 	p.mu.Unlock()
 }
 
-// openGate sends a worker that waited at the gate back to work; under mu.
-func (p *Pool) openGate(w *worker) {
-	if w.state == gated {
-		p.gated--
-		w.state = woken
-		w.box.poke()
-	}
-}
-
-// giveUp ends the wait at the gate for a call that has ended; under mu. What it
-// returns must be run outside of it.
-func (p *Pool) giveUp(c *cell.Cell) func() {
-	r := recordIf(c)
-	if r == nil || p.cfg.Limiter == nil {
+// quit makes a worker leave the gate for good: the call in its hands goes back
+// to the queue. Under mu; what it returns must be run outside of it.
+func (p *Pool) quit(w *worker) func() {
+	g := w.gate
+	if g == nil {
 		return func() {}
 	}
-	for _, w := range p.members {
-		if w == nil || w.state != gated || len(w.batch) == 0 || w.batch[0] != c {
-			continue
-		}
-		g := w.gate
-		return func() {
-			if !g.ticket.Cancel() {
-				return // Granted comes or has come, and wakes the worker
-			}
-			p.mu.Lock()
-			g.told = true
-			p.openGate(w)
-			p.mu.Unlock()
-		}
+	p.through(g)
+	w.gate = nil
+	p.endBatch(w)
+	if g.told {
+		return func() { p.unused(g.permit) }
 	}
-	return func() {}
+	return func() { g.ticket.Cancel() }
 }
 
 // admitted takes what the gate gave to the worker.
@@ -139,18 +197,72 @@ func (w *worker) admitted() (permit *limits.Permit, err error) {
 	return g.permit, g.err
 }
 
-// patience is the ticket of a request that a goroutine waits for.
+// turnAway gives back what was taken for a call that ended meanwhile.
+func (w *worker) turnAway() {
+	permit, _ := w.admitted()
+	w.pool.unused(permit)
+}
+
+// unused gives back a permit under which nothing was done, also what was taken
+// of rates where they refund.
+func (p *Pool) unused(permit *limits.Permit) {
+	if permit == nil {
+		return
+	}
+	defer permit.Release()
+	defer func() {
+		if reason := recover(); reason != nil {
+			slog.Error("troupe: a Limiter panicked", "task", p.name, "panic", reason)
+		}
+	}()
+	for _, s := range p.cfg.Limiter.Stats() {
+		_ = permit.Update(s.Key, 0) // an error for a Resource, and for a key of another Set of a Pool
+	}
+}
+
+// acquire takes the permit of a call that runs on its caller's goroutine.
+func (w *worker) acquire(c *cell.Cell) {
+	g := &gate{worker: w, call: c, told: true}
+	defer func() {
+		if reason := recover(); reason != nil {
+			g.err = w.pool.fault(reason)
+		}
+		w.gate = g
+	}()
+	g.permit, g.err = w.pool.cfg.Limiter.Acquire(c.AsContext(), recordOf(c).request)
+}
+
+// patience is the ticket of a request to somebody's own Limiter, which can only
+// be waited for by a goroutine.
 type patience struct {
 	settled atomic.Bool
 	cancel  context.CancelFunc
 }
 
-func (t *patience) claim() bool {
-	defer t.cancel()
-	return t.settled.CompareAndSwap(false, true)
+func (p *Pool) patiently(g *gate) *patience {
+	ctx, cancel := context.WithCancel(g.call.AsContext())
+	t := &patience{cancel: cancel}
+	p.dispatch.Schedule(func() {
+		var permit *limits.Permit
+		err, returned := error(nil), false
+		defer func() {
+			if !returned {
+				err = p.fault(recover())
+			}
+			if t.Cancel() {
+				g.Granted(permit, err)
+			} else { // given up, and still granted
+				p.unused(permit)
+			}
+		}()
+		permit, err = p.cfg.Limiter.Acquire(ctx, recordOf(g.call).request)
+		returned = true
+	})
+	return t
 }
 
-// Cancel implements limits.Ticket.
+// Cancel implements limits.Ticket. Who has the result claims it in the same way.
 func (t *patience) Cancel() bool {
-	return t.claim()
+	defer t.cancel()
+	return t.settled.CompareAndSwap(false, true)
 }

@@ -113,9 +113,10 @@ func (p *Pool) expect(c *cell.Cell) {
 	}
 }
 
-// crammed reports whether no worker is free and none can be made; under mu.
+// crammed reports whether no worker is free and none can be made; under mu. In
+// a pool of members a call depends on its own, whoever else is free.
 func (p *Pool) crammed() bool {
-	return len(p.free) == 0 && p.waking == nil && !p.capacity()
+	return p.perMember() || len(p.free) == 0 && p.waking == nil && !p.capacity()
 }
 
 // inside reports whether ctx is that of a function which this pool runs,
@@ -145,6 +146,9 @@ func (p *Pool) assist(c *cell.Cell) {
 	if _, waits := p.retries[c]; waits || p.phase >= stopping || !c.IsOpen() {
 		return
 	}
+	if p.cfg.Limiter != nil && !c.Queued() {
+		return // a worker or a spare has nothing else in hand; a second one would take a second permit
+	}
 	if c.Queued() {
 		p.queueOf(c).drop(c)
 		p.waiting--
@@ -162,10 +166,22 @@ func (p *Pool) hire(c *cell.Cell) {
 	p.spares[w] = struct{}{}
 	w.batch = []*cell.Cell{c}
 	p.busy++
-	p.dispatch.Schedule(func() {
-		defer p.dismiss(w) // also on runtime.Goexit
-		p.runLent(w, c)
-	})
+	p.dispatch.Schedule(func() { p.runSpare(w) })
+}
+
+// runSpare runs the call of a spare, unless it has to wait for its permit.
+func (p *Pool) runSpare(w *worker) {
+	if p.cfg.Limiter != nil {
+		p.mu.Lock()
+		if w.state == woken { // back from the gate
+			p.startWork(w)
+		}
+		if !p.depart(w) {
+			return
+		}
+	}
+	defer p.dismiss(w) // also on runtime.Goexit
+	p.runLent(w, w.batch[0])
 }
 
 func (p *Pool) dismiss(w *worker) {
@@ -182,9 +198,6 @@ func (p *Pool) dismiss(w *worker) {
 
 // runLent runs c in w's place on this goroutine.
 func (p *Pool) runLent(w *worker, c *cell.Cell) {
-	if p.cfg.Limiter != nil {
-		w.acquire(c)
-	}
 	if !c.Start() {
 		w.turnAway()
 		return
@@ -208,13 +221,6 @@ func (p *Pool) runLent(w *worker, c *cell.Cell) {
 	}
 }
 
-// acquire takes the permit of a call that is run where it is waited for.
-func (w *worker) acquire(c *cell.Cell) {
-	g := &gate{told: true}
-	g.permit, g.err = w.pool.cfg.Limiter.Acquire(c.AsContext(), recordOf(c).request)
-	w.gate = g
-}
-
 // Lent is an idle worker whose place a caller has taken for one call.
 type Lent = worker
 
@@ -233,7 +239,7 @@ func (p *Pool) Lend() *Lent {
 	w := p.borrow()
 	if w != nil {
 		p.calls++
-		w.call = p.calls
+		w.call.Store(p.calls)
 	}
 	p.mu.Unlock()
 	if w != nil {
@@ -321,6 +327,17 @@ func (p *Pool) stopContext() context.Context {
 	return p.stopCtx
 }
 
+// OnStop calls fn with the refusal of the pool when that stops, or soon if it
+// has, unless it is called off before.
+func (p *Pool) OnStop(fn func(refusal error)) (callOff func() bool) {
+	return context.AfterFunc(p.stopContext(), func() {
+		p.mu.Lock()
+		err := p.refusal
+		p.mu.Unlock()
+		fn(err)
+	})
+}
+
 func (p *Pool) stopping() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -354,12 +371,13 @@ func (p *Pool) RunHere(c *cell.Cell) {
 	p.busy++
 	p.mu.Unlock()
 	defer p.dismiss(w)
-	if c.Parent().Done() != nil {
-		c.Attach()
-	}
 	delay := time.Duration(-1)
 	recordOf(c).here = &delay
+	p.accompany(c, c.Parent().Done() != nil)
 	for {
+		if p.cfg.Limiter != nil {
+			w.acquire(c)
+		}
 		p.runLent(w, c)
 		if !c.IsOpen() {
 			break

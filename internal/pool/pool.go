@@ -94,6 +94,7 @@ type Pool struct {
 	mu        sync.Mutex
 	phase     phase
 	refusal   error // why calls are refused, from draining on
+	failed    error // the same, if the policy gave up
 	size      int
 	queue     queue      // Shared; otherwise each worker has its own
 	waiting   int        // calls in queues that still wait
@@ -110,8 +111,9 @@ type Pool struct {
 	due       []*worker            // members that were given a call
 	vacant    int                  // no free index below
 	unarrived int                  // workers made that have not started yet
-	exhausted bool                 // the policy has stopped a worker for good
-	gated     int                  // workers that wait for a permit
+	expelled  int                  // workers that the policy has stopped for good
+	gated     int                  // workers that wait for a permit, or have got it and are not yet back at work
+	asking    bool                 // a worker is between the shared queue and its place at the gate
 	batches   int                  // workers that hold more than one call
 	idleAt    int64
 	shrink    *time.Timer
@@ -180,7 +182,7 @@ func (p *Pool) now() int64 { return int64(time.Since(p.base)) }
 func (p *Pool) perMember() bool { return p.cfg.Balance != Shared }
 
 // capacity tells whether one more worker is allowed; under mu.
-func (p *Pool) capacity() bool { return p.size == 0 || p.live < p.size }
+func (p *Pool) capacity() bool { return p.size == 0 || p.live < p.size-p.expelled }
 
 // Spec is how the calls of one view on the pool are run.
 type Spec struct {
@@ -213,17 +215,17 @@ type Settler interface {
 	// Settle reports whether the caller is to write the value and publish err.
 	Settle(c *cell.Cell, err error) bool
 
-	// The rest is for bulk calls, which stand for many: Begin, Done and Fail
-	// count calls that begin, succeed (in ns) and fail; Crowded tells whether others
-	// wait; Contain turns a panic of one of them into its error.
-	Begin(n int)
-	Done(n int, ns int64)
-	Fail(n int)
+	// The rest is for bulk calls, which stand for many.
+	Begin(n int) bool                // numbers and counts n calls; false if the pool takes none
+	Given(n int)                     // counts n calls that were numbered by Reserve
+	Number(first uint64)             // of the call that is run next
+	Done(good, failed int, ns int64) // counts calls that ended, in ns together
+	Revoke(err error, crashed bool)  // uncounts one that Done or Contain has counted
+	Contain(reason any) error        // counts a panic, or a Goexit if reason is nil, and gives its error
 	Clock() int64
 	Begun() int64   // when the call in hand began, by Clock
 	Mark(now int64) // now, when it ends
-	Crowded() bool
-	Contain(reason any) error
+	Crowded() bool  // whether others wait
 }
 
 // Bind completes a Spec for p.

@@ -51,6 +51,7 @@ func (q *queue) pop() *cell.Cell {
 		}
 		if c.Queued() {
 			c.ClearQueued()
+			q.tidy()
 			return c
 		}
 		q.husks--
@@ -94,6 +95,10 @@ func (q *queue) peek() *cell.Cell {
 func (q *queue) drop(c *cell.Cell) {
 	c.ClearQueued()
 	q.husks++
+	q.tidy()
+}
+
+func (q *queue) tidy() {
 	if q.husks >= sweepAt && q.husks > q.size()/2 {
 		q.sweep()
 	}

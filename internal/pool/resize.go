@@ -22,7 +22,7 @@ func (p *Pool) Resize(n int) error {
 		p.mu.Unlock()
 		return err
 	}
-	p.size = n
+	p.size, p.expelled = n, 0
 	var stop []*proto.PID
 	if p.phase == running {
 		if p.perMember() {
@@ -67,6 +67,9 @@ func (p *Pool) trim() (stop []*proto.PID) {
 		if w := p.members[i]; w != nil && w.state != gone && w.state != parked {
 			w.retire = true
 			surplus--
+			if w.state == gated { // its call goes back to the queue
+				stop = append(stop, w.pid)
+			}
 		}
 	}
 	return stop
@@ -79,29 +82,21 @@ func (p *Pool) resizeMembers() (stop []*proto.PID) {
 		if i >= len(p.members) || p.members[i] == nil {
 			p.addMember(i)
 		}
-		p.members[i].retire = false
+		p.members[i].retire, p.members[i].expelled = false, false
 	}
 	for i := p.size; i < len(p.members); i++ {
 		w := p.members[i]
-		if w == nil || w.state == gone {
+		if w == nil {
 			continue
 		}
-		w.retire = true
-		for c := w.queue.pop(); c != nil; c = w.queue.pop() {
-			r := recordOf(c)
-			w.active.Add(-1)
-			r.member = p.pick()
-			heir := p.members[r.member]
-			heir.active.Add(1)
-			heir.total.Add(1)
-			heir.queue.push(c, p.level(c))
-			p.due = append(p.due, heir)
-		}
+		w.retire = true // one that is going may have been given calls since
+		p.bequeath(w)
 		switch {
 		case w.state == parked:
 			w.state = gone
 			stop = append(stop, w.pid)
 		case !w.spawned:
+			p.stats.gone.fold(&w.tally) // of those whose place it took
 			p.members[i] = nil
 		}
 	}
@@ -174,10 +169,10 @@ func (p *Pool) Ready(ctx context.Context) error {
 // complete reports whether all workers live and have started; under mu.
 func (p *Pool) complete() bool {
 	if !p.perMember() {
-		return p.live >= p.size && p.unarrived == 0
+		return p.live >= p.size-p.expelled && p.unarrived == 0
 	}
 	for i := range p.size {
-		if w := p.members[i]; w == nil || w.state == starting {
+		if w := p.members[i]; w != nil && w.state == starting {
 			return false
 		}
 	}

@@ -189,24 +189,24 @@ func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 	if w := p.byPID(who); w != nil {
 		p.live--
 		i := w.index
-		if p.perMember() && p.phase < stopping && i < p.size {
+		switch {
+		case p.perMember() && p.phase < stopping && i < p.size && !w.expelled:
 			p.members[i] = p.heir(w)
 			if w.queue.size() > w.queue.husks {
 				p.due = append(p.due, p.members[i])
 			}
-		} else {
+		case p.perMember() && p.phase < stopping && p.expelled >= p.size:
+			// It was the last: what waits in its queue ends with the pool.
+		default:
 			p.stats.gone.fold(&w.tally)
 			p.members[i] = nil
 			p.vacant = min(p.vacant, i)
+			p.bequeath(w)
 		}
 	}
 	w, more := p.summon()
-	fail := p.live == 0 && p.exhausted
 	p.mu.Unlock()
 	p.rouse(w, more)
-	if fail {
-		p.fail(errors.New("its supervisor stopped the last worker"))
-	}
 }
 
 // HandleFailure implements proto.SupervisorStrategy: the engine asks the
@@ -231,15 +231,29 @@ func (r *router) HandleFailure(as *proto.ActorSystem, s proto.Supervisor, child 
 		r.restart(s, child, v.Delay)
 	case supervisor.Stop:
 		r.publish(as, child, reason, proto.StopDirective)
-		p.mu.Lock()
-		p.exhausted = true
-		p.size = max(1, p.size-1)
-		p.mu.Unlock()
+		last := p.expel(child)
 		s.StopChildren(child)
+		if last {
+			p.fail(fmt.Errorf("its policy stopped the last worker: %w", v.Err))
+		}
 	default:
 		r.publish(as, child, reason, proto.EscalateDirective)
 		p.fail(v.Err)
 	}
+}
+
+// expel takes a worker out of the pool for good and reports whether it was the
+// last. The workers of an on-demand pool have one call each in any case.
+func (p *Pool) expel(child *proto.PID) (last bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	w := p.byPID(child)
+	if w == nil || p.cfg.OnDemand {
+		return false
+	}
+	w.expelled = true
+	p.expelled++
+	return p.expelled >= p.size
 }
 
 func (r *router) publish(as *proto.ActorSystem, child *proto.PID, reason any, d proto.Directive) {

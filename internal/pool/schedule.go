@@ -18,7 +18,7 @@ func (p *Pool) summon() (w *worker, grow bool) {
 	if p.perMember() {
 		return p.summonMember()
 	}
-	if p.waiting == 0 || p.waking != nil || p.phase == stopping || p.phase == stopped {
+	if p.waiting == 0 || p.waking != nil || p.asking || p.phase == stopping || p.phase == stopped {
 		return nil, false
 	}
 	if n := len(p.free); n > 0 {
@@ -51,6 +51,9 @@ func (p *Pool) startWork(w *worker) {
 	}
 	w.state = active
 	p.busy++
+	if w.gate != nil {
+		p.through(w.gate)
+	}
 }
 
 // leaveWork ends a worker's turn with its batch unfinished: what it did not
@@ -66,7 +69,7 @@ func (p *Pool) leaveWork(w *worker, s workerState) {
 
 // take fills the worker's batch; false if there is nothing to do. Under mu.
 func (p *Pool) take(w *worker) bool {
-	if w.retire || p.phase >= stopping || w.used {
+	if w.retire || p.phase >= stopping || w.used || p.asking && w.queue == nil {
 		return false
 	}
 	q := &p.queue
@@ -105,7 +108,8 @@ func (p *Pool) share(n int) int {
 	if pace == 0 || p.cfg.Queue > 0 || p.cfg.Limiter != nil || p.cfg.OnDemand || p.queue.ranks != nil {
 		return 1
 	}
-	return max(1, min(n/max(1, p.live), int(batchTime/pace), mostBatch))
+	// By size, not by those who live: others can be made, and are if a call is left.
+	return max(1, min(n/max(1, p.size), int(batchTime/pace), mostBatch))
 }
 
 // steal takes over the second half of what some other worker has in hand. Both
@@ -211,15 +215,7 @@ func (p *Pool) leaving(w *worker) {
 	if p.waking == w {
 		p.waking = nil
 	}
-	leave := func() {}
-	if w.state == gated { // it leaves the call in its hands to the others
-		p.gated--
-		if g := w.gate; g.ticket != nil {
-			leave = func() { g.ticket.Cancel() }
-		}
-		w.gate = nil
-		p.endBatch(w)
-	}
+	leave := p.quit(w)
 	w.state = gone
 	next, grow := p.summon()
 	p.mu.Unlock()
@@ -249,8 +245,9 @@ func (p *Pool) goexit(w *worker) {
 
 // outside is told that somebody else than its function ends a call.
 func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error) {
-	switch why {
-	case cell.TimedOut:
+	switch {
+	case specOf(c).Bulk: // whoever runs it counts what it stands for
+	case why == cell.TimedOut:
 		p.stats.timedOut.Add(1)
 	default:
 		p.stats.cancelled.Add(1)
@@ -258,7 +255,8 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 	if e := c.Ext.Load(); e != nil {
 		e.Finish(cause)
 	}
-	if r := recordIf(c); r != nil {
+	r := recordIf(c)
+	if r != nil {
 		r.stopQueueTimer()
 	}
 	p.memberDone(c)
@@ -267,13 +265,18 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 	}
 	p.mu.Lock()
 	p.forget(c)
-	leave := p.giveUp(c)
+	var g *gate
+	if r != nil {
+		g = r.gate
+	}
 	p.admit()
 	p.calm()
 	next, grow := p.summon()
 	p.mu.Unlock()
-	leave()
 	p.rouse(next, grow)
+	if g != nil {
+		p.giveUp(g)
+	}
 }
 
 // forget takes a call that nobody runs out of wherever it waits; under mu.

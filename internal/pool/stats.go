@@ -57,19 +57,16 @@ type WorkerStats struct {
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
 	s := Stats{Workers: p.live, Busy: p.busy, Queued: p.waiting, Submitted: p.calls, Abandoned: p.report.Abandoned}
-	var sum [endings]uint64
-	for i := range sum {
-		sum[i] = p.stats.gone[i].Load()
-	}
+	sum := p.tallied()
 	for _, w := range p.members {
 		if w == nil {
 			continue
 		}
-		for i := range sum {
-			sum[i] += w.tally[i].Load()
-		}
 		s.Queued += w.held()
 		s.PerWorker = append(s.PerWorker, w.stats())
+	}
+	for w := range p.spares {
+		s.Queued += w.held()
 	}
 	p.mu.Unlock()
 	s.Finished, s.Failed, s.Panicked = sum[succeeded], sum[failure]+sum[exited], sum[panicked]
@@ -77,6 +74,25 @@ func (p *Pool) Stats() Stats {
 	s.Retries, s.Rejected, s.Restarts = p.stats.retries.Load(), p.stats.rejected.Load(), p.stats.restarts.Load()
 	s.Wait, s.Run = p.stats.wait.quantiles(), p.stats.run.quantiles()
 	return s
+}
+
+// tallied adds up the tallies of all who run calls or have run them; under mu.
+func (p *Pool) tallied() (sum [endings]uint64) {
+	add := func(t *tally) {
+		for i := range sum {
+			sum[i] += t[i].Load()
+		}
+	}
+	add(&p.stats.gone)
+	for _, w := range p.members {
+		if w != nil {
+			add(&w.tally)
+		}
+	}
+	for w := range p.spares {
+		add(&w.tally)
+	}
+	return sum
 }
 
 // held counts the calls of the batch that were not begun; under mu.
@@ -200,25 +216,23 @@ func InfoOf(v any) Info {
 		if v.Owner == nil {
 			return Info{}
 		}
-		p := specOf(v).Pool
-		info := Info{Task: p.name, Call: v.ID(), Attempt: 1, Worker: p.whoRuns(v)}
+		info := specOf(v).Pool.infoOf(v)
 		if r := recordIf(v); r != nil {
 			info.Attempt = int(r.number.Load())
 		}
 		return info
 	case *worker:
-		return Info{Task: v.pool.name, Call: v.call, Attempt: 1, Worker: v.Name()}
+		return Info{Task: v.pool.name, Call: v.call.Load(), Attempt: 1, Worker: v.Name()}
 	}
 	return Info{}
 }
 
-func (p *Pool) whoRuns(c *cell.Cell) string {
+func (p *Pool) infoOf(c *cell.Cell) Info {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, w := range p.members {
-		if w != nil && w.current.Load() == c {
-			return w.Name()
-		}
+	w := p.runner(c)
+	if w == nil {
+		w = newWorker(p, -1)
 	}
-	return newWorker(p, -1).Name()
+	return Info{Task: p.name, Call: w.number(c), Attempt: 1, Worker: w.Name()}
 }

@@ -90,8 +90,13 @@ func (p *Pool) Stop() Report {
 // fail ends the pool because its policy gave up on it.
 func (p *Pool) fail(cause error) {
 	p.mu.Lock()
-	if p.phase < stopping {
-		p.refusal = p.cfg.Faults.Failed(cause)
+	if p.phase < stopping && p.failed == nil {
+		p.failed = p.cfg.Faults.Failed(cause)
+		p.refusal = p.failed
+	}
+	if p.phase == running {
+		p.phase = draining // takes no calls from now on
+		p.before = p.endedByThemselves()
 	}
 	err := p.refusal
 	p.mu.Unlock()
@@ -120,6 +125,9 @@ func (p *Pool) shutdown(refusal, cause error) {
 		return
 	}
 	p.over = make(chan struct{})
+	if p.failed != nil {
+		refusal, cause = p.failed, p.failed
+	}
 	started := p.phase != idle
 	if p.phase != draining {
 		p.before = p.endedByThemselves()
@@ -210,21 +218,42 @@ func (p *Pool) lendings() (n int) {
 
 // end completes the calls.
 func (p *Pool) end(waiting, inHand []*cell.Cell, refusal, cause error) (r Report) {
-	for _, c := range append(waiting, inHand...) {
-		record := recordIf(c)
-		begun := record != nil && record.begun.Load()
-		switch {
-		case c.AbortOpen(cell.Stopped, refusal):
-			if begun {
-				r.Cancelled++
-			} else {
-				r.NeverStarted++
-			}
-		case c.Abort(cell.Stopped, cause):
-			r.Cancelled++
-		}
-	}
+	// On a goroutine of its own: a callback that calls runtime.Goexit ends that,
+	// and not the stop.
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		p.endEach(append(waiting, inHand...), refusal, cause, &r)
+	}()
+	<-ended
 	return r
+}
+
+func (p *Pool) endEach(cells []*cell.Cell, refusal, cause error, r *Report) {
+	i := 0
+	defer func() {
+		if i < len(cells) { // a callback has called runtime.Goexit; the others still end
+			p.endEach(cells[i+1:], refusal, cause, r)
+		}
+	}()
+	for ; i < len(cells); i++ {
+		p.endOne(cells[i], refusal, cause, r)
+	}
+}
+
+func (p *Pool) endOne(c *cell.Cell, refusal, cause error, r *Report) {
+	record := recordIf(c)
+	begun := record != nil && record.begun.Load()
+	switch {
+	case c.AbortOpen(cell.Stopped, refusal):
+		if begun {
+			r.Cancelled++
+		} else {
+			r.NeverStarted++
+		}
+	case c.Abort(cell.Stopped, cause):
+		r.Cancelled++
+	}
 }
 
 // await waits for the functions to return, within the grace, and then for the
@@ -264,16 +293,8 @@ func (p *Pool) await(r *Report) {
 
 // endedByThemselves counts the calls that their functions have ended; under mu.
 func (p *Pool) endedByThemselves() (n uint64) {
-	for i := range p.stats.gone {
-		n += p.stats.gone[i].Load()
-	}
-	for _, w := range p.members {
-		if w == nil {
-			continue
-		}
-		for i := range w.tally {
-			n += w.tally[i].Load()
-		}
+	for _, k := range p.tallied() {
+		n += k
 	}
 	return n
 }

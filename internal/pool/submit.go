@@ -25,6 +25,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 	if s := specOf(c); !s.Plain || !p.deep.Load() && !(s.Bulk && p.brisk()) {
 		c.Stamp = p.now()
 	}
+	inside := p.cfg.Queue > 0 && p.inside(ctx) // asks a ctx of the caller's: not under the lock
 	p.mu.Lock()
 	if p.phase != running && !p.begin() {
 		err := p.refusal
@@ -33,7 +34,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 		return true
 	}
 	if p.cfg.Queue > 0 && p.full() {
-		return p.crowd(c, try) // unlocks
+		return p.crowd(c, try, inside) // unlocks
 	}
 	p.accept(c)
 	w, grow := p.summon()
@@ -136,7 +137,7 @@ func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue }
 
 // crowd handles a submission to a full queue. It is called with mu held and
 // releases it.
-func (p *Pool) crowd(c *cell.Cell, try bool) bool {
+func (p *Pool) crowd(c *cell.Cell, try, inside bool) bool {
 	if try {
 		p.mu.Unlock()
 		return false
@@ -147,7 +148,7 @@ func (p *Pool) crowd(c *cell.Cell, try bool) bool {
 		p.refuse(c, p.cfg.Faults.QueueFull)
 		return true
 	}
-	if p.inside(c.Parent()) {
+	if inside {
 		// A function of ours that waited here could wait for itself.
 		p.calls++
 		c.SetID(p.calls)
@@ -170,7 +171,38 @@ func (p *Pool) crowd(c *cell.Cell, try bool) bool {
 	return true
 }
 
+// SubmitLater is Submit that never blocks, and holds no goroutine: while the
+// queue is full, the call waits for room by itself.
+func (p *Pool) SubmitLater(c *cell.Cell) {
+	inside := p.inside(c.Parent())
+	for !p.submit(c, true) {
+		p.mu.Lock()
+		switch {
+		case p.phase != running || !p.full(): // it has changed meanwhile
+			p.mu.Unlock()
+		case p.cfg.Reject || inside: // crowd does not wait
+			p.crowd(c, false, inside)
+			return
+		default:
+			p.calls++
+			c.SetID(p.calls)
+			b := &blocked{cell: c, ready: make(chan struct{})}
+			p.blocked = append(p.blocked, b)
+			p.mu.Unlock()
+			p.accompany(c, c.Parent().Done() != nil)
+			c.Watch(func() { p.unblock(b) })
+			return
+		}
+	}
+}
+
+// unblock is told that a call has ended which had to wait for room.
 func (p *Pool) unblock(b *blocked) {
+	select {
+	case <-b.ready:
+		return
+	default:
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for i, other := range p.blocked {

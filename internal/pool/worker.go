@@ -39,12 +39,13 @@ type worker struct {
 	box   mailbox
 
 	// Guarded by the pool's lock.
-	state   workerState
-	spawned bool   // has been given an actor
-	used    bool   // has had the one call of an on-demand worker
-	retire  bool   // is to end as soon as it has nothing in hand
-	queue   *queue // its own, unless the pool's is shared
-	failure error  // what its actor has to fail with
+	state    workerState
+	spawned  bool   // has been given an actor
+	used     bool   // has had the one call of an on-demand worker
+	retire   bool   // is to end as soon as it has nothing in hand
+	queue    *queue // its own, unless the pool's is shared
+	failure  error  // what its actor has to fail with
+	expelled bool   // stopped for good by the policy
 
 	// The batch in hand: written under the lock, read by the worker without.
 	batch []*cell.Cell
@@ -52,9 +53,9 @@ type worker struct {
 	next  int   // the worker's own
 	mark  int64
 
-	call    uint64      // number of the lent call, if it has no cell
-	lending atomic.Bool // such a call runs
-	attempt *Attempt    // in hand, if not plain; the worker's own
+	call    atomic.Uint64 // number of the call in hand, if its cell does not say
+	lending atomic.Bool   // such a call runs
+	attempt *Attempt      // in hand, if not plain; the worker's own
 	current atomic.Pointer[cell.Cell]
 	active  atomic.Int64 // calls assigned to it and not ended
 	total   atomic.Uint64
@@ -105,10 +106,7 @@ func (w *worker) woken(ctx proto.Context) {
 	}
 	p.startWork(w)
 	for w.failure != nil || w.gate != nil || p.take(w) { // a lent call may have failed
-		next, grow := p.summon()
-		p.mu.Unlock()
-		p.rouse(next, grow)
-		if p.cfg.Limiter != nil && w.gate == nil && !p.pass(w) {
+		if !p.depart(w) {
 			return
 		}
 		w.process()
@@ -135,6 +133,18 @@ func (w *worker) woken(ctx proto.Context) {
 	if stop {
 		ctx.Stop(ctx.Self())
 	}
+}
+
+// depart lets the worker go to work with its batch, and wakes the next. It is
+// called with mu held, which it releases. False: w waits for a permit.
+func (p *Pool) depart(w *worker) bool {
+	if p.cfg.Limiter != nil && w.gate == nil && len(w.batch) > 0 {
+		return p.pass(w)
+	}
+	next, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(next, grow)
+	return true
 }
 
 // process runs the batch. Calls that panic are completed in between.
@@ -243,7 +253,7 @@ func (p *Pool) settle(w *worker, c *cell.Cell, how ending) bool {
 	if !c.ClaimRunning() {
 		return false
 	}
-	if how != succeeded || !specOf(c).Bulk {
+	if !specOf(c).Bulk {
 		w.tally[how].Add(1)
 	}
 	if p.perMember() {
