@@ -435,7 +435,9 @@ func TestACallThatItsOwnPoolWaitsForPassesTheGateWithoutAGoroutine(t *testing.T)
 		if statOf(t, set, "api").Waiting == 0 {
 			t.Error("nobody waits")
 		}
-		equal(t, "goroutines beside the function", runtime.NumGoroutine()-before, 1)
+		if now := runtime.NumGoroutine(); now > before+1 { // others may be on their way out
+			t.Errorf("%d goroutines beside the function, %d before", now-1, before)
+		}
 		equal(t, "value", result(t, f), 6)
 		equal(t, "time", time.Since(start), 40*time.Second)
 		equal(t, "granted", statOf(t, set, "api").Granted, 7)

@@ -184,7 +184,7 @@ func (a *Attempt) settle(err error, how ending, out func() any) (final error, mi
 	a.letGo()
 	// What fails because its ctx has ended may be quicker than those who are
 	// to end the call, or the attempt, for that.
-	if how == failure && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
+	if (how == failure || how == succeeded) && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
 		return nil, false
 	}
 	if a.detach != nil {

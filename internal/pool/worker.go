@@ -225,18 +225,18 @@ func (w *worker) crash(reason any) {
 
 // Settle implements Settler for plain calls.
 func (w *worker) Settle(c *cell.Cell, err error) bool {
+	if abandoned(c) {
+		return false
+	}
 	how := succeeded
 	if err != nil {
-		if abandoned(c) {
-			return false
-		}
 		how = failure
 	}
 	return w.pool.settle(w, c, how)
 }
 
 // abandoned reports whether the caller's ctx has ended, and then ends the call
-// with the cause: a function that fails because it saw the end may be quicker
+// with the cause: a function that returns because it saw the end may be quicker
 // than the goroutine that is to do it.
 func abandoned(c *cell.Cell) bool {
 	ctx := c.Parent()
