@@ -28,6 +28,7 @@ DEMO_ARGS     ?=
 EXAMPLES := $(patsubst examples/%/main.go,%,$(wildcard examples/*/main.go))
 # What make examples passes to an example, where its default takes too long.
 ARGS_checksum := -workers 2 internal
+ARGS_labels := -n 600
 
 ##@ Everyday
 

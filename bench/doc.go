@@ -39,6 +39,12 @@
 // Queued calls: one worker, blocked. Bytes are what stays allocated per
 // waiting call, with the handle its result will come through.
 //
+// Rate grants and semaphores: limits that never run out, and a semaphore that is
+// contended; each grant is given back. A cell is the time for one, in ns. Peers
+// take several rates one after the other, troupe takes all or none. A freed
+// permit is timed from its release by one goroutine until another, asleep, has
+// it; in a task, until the function of the call that waited for it runs.
+//
 // 10,000,000 items: a lazy sequence in, results in order, out of one loop. The
 // cell is by how much the heap, dead objects included, was larger at most than
 // before.

@@ -18,6 +18,8 @@ import (
 var modules = []string{
 	"github.com/troupe-go/troupe",
 	"golang.org/x/sync",
+	"golang.org/x/time",
+	"go.uber.org/ratelimit",
 	"github.com/panjf2000/ants/v2",
 	"github.com/alitto/pond/v2",
 	"github.com/sourcegraph/conc",

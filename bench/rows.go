@@ -24,6 +24,7 @@ func rows() []harness.Row {
 		skewRows(),
 		poolRows(),
 		memoryRows(),
+		limitRows(),
 	)
 }
 

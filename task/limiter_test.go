@@ -69,6 +69,49 @@ func TestALimiterThatIsNoQueuerWorks(t *testing.T) {
 	}
 }
 
+// stubborn is a Limiter that grants when it is told to, whatever ctx says.
+type stubborn struct {
+	grant    chan struct{}
+	released chan struct{}
+}
+
+func (s stubborn) Acquire(context.Context, limits.Request) (*limits.Permit, error) {
+	<-s.grant
+	return limits.NewPermit(s), nil
+}
+
+func (s stubborn) TryAcquire(limits.Request) (*limits.Permit, error) {
+	return nil, limits.ErrUnavailable
+}
+
+func (s stubborn) Stats() []limits.Stat      { return nil }
+func (s stubborn) Update(string, int) error  { return nil }
+func (s stubborn) Release()                  { s.released <- struct{}{} }
+func (s stubborn) Pause(time.Duration)       {}
+func (s stubborn) Config() map[string]string { return map[string]string{"made": "by us"} }
+
+func TestAPermitThatComesTooLateIsReleased(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		l := stubborn{grant: make(chan struct{}), released: make(chan struct{}, 10)}
+		tk := task.MustNew(func(ctx context.Context, _ int) (string, error) {
+			return limits.PermitFrom(ctx).Config()["made"], nil
+		}, task.Limits(l), task.System(sys))
+		f := tk.Submit(context.Background(), 1)
+		synctest.Wait()
+		f.Cancel()
+		synctest.Wait()
+		l.grant <- struct{}{}
+		<-l.released
+		f = tk.Submit(context.Background(), 1)
+		l.grant <- struct{}{}
+		equal(t, "config", result(t, f), "by us")
+		<-l.released
+		tk.Stop()
+		equal(t, "released too often", len(l.released), 0)
+	})
+}
+
 // broken is a Limiter of which nothing works.
 type broken struct{ fail func() }
 

@@ -38,11 +38,13 @@ func (t *Task[In, Out]) mapEach(ctx context.Context, in []In, m mapping) (out []
 	report := m.reporter(t.Name(), len(in))
 	defer func() { report.finish(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer func() { cancel(err) }()
-
-	out = make([]Out, len(in))
 	live := newArrivals[Out]()
-	defer live.close()
+	defer func() {
+		cancel(err)
+		live.close()
+		live.cancel() // so that nothing begins from here on
+	}()
+	out = make([]Out, len(in))
 	for next, finished := 0, 0; finished < len(in); finished++ {
 		for ; next < len(in) && next-finished < window; next++ {
 			live.add(next, t.Submit(ctx, in[next]))

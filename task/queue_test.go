@@ -230,7 +230,10 @@ func TestCancelledCallsDoNotPileUpBehindAStuckWorker(t *testing.T) {
 					waiting = append(waiting, p.Submit(bg, i))
 				}
 				var collected atomic.Int32
-				const calls, group = 100_000, 1000
+				calls, group := 10_000, 100
+				if name == "plain" && behind == 0 {
+					calls, group = 100_000, 1000
+				}
 				for i := range calls {
 					f := p.Submit(bg, behind+i)
 					if i%group == 0 {
@@ -243,7 +246,7 @@ func TestCancelledCallsDoNotPileUpBehindAStuckWorker(t *testing.T) {
 				for range 5 {
 					runtime.GC()
 				}
-				if got := collected.Load(); got < calls/group-5 {
+				if got := collected.Load(); int(got) < calls/group-5 {
 					t.Errorf("behind %d that wait: of %d cancelled calls looked at %d were collected", behind, calls/group, got)
 				}
 				equal(t, "Queued", p.Stats().Queued, behind)
@@ -402,7 +405,7 @@ func TestManySubmittersOfASmallQueueAllGetThrough(t *testing.T) {
 	for name, opts := range bounded() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const callers, each, bound = 20, 300, 3
+			const callers, each, bound = 20, 100, 3
 			p := task.MustNew(sq, append(opts, task.Workers(2), task.Queue(bound))...)
 			var all sync.WaitGroup
 			for range callers {

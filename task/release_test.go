@@ -76,6 +76,31 @@ func TestThePermitIsBackWhenTheOutcomeIsThere(t *testing.T) {
 	}
 }
 
+func TestWhoHearsOfTheOutcomeFindsThePermitBack(t *testing.T) {
+	t.Parallel()
+	set, g := limits.MustNew(limits.Resource("db", 1)), newGate()
+	tk := task.MustNew(g.pass, task.Limits(set))
+	defer tk.Stop()
+	injected := task.MustNewLimited(func(ctx context.Context, x int, l limits.Limiter) (int, error) {
+		if _, err := l.Acquire(ctx, nil); err != nil {
+			return 0, err
+		}
+		return g.pass(ctx, x)
+	}, task.Limits(set))
+	defer injected.Stop()
+	for _, tk := range []*task.Task[int, int]{tk, injected} {
+		f := tk.Submit(t.Context(), 1)
+		<-g.started
+		heard := make(chan struct{})
+		f.OnDone(func(int, error) {
+			free(t, set, "db")
+			close(heard)
+		})
+		g.open <- struct{}{}
+		<-heard
+	}
+}
+
 func TestACallThatIsEndedKeepsItsPermitUntilItsFunctionReturns(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(tk *task.Task[int, int], f *task.Future[int], cancel func()){

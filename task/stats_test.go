@@ -125,7 +125,7 @@ func TestStatsHoldACallAsSoonAsItsOutcomeIsThere(t *testing.T) {
 				return x, nil
 			}, opts...)
 			defer p.Stop()
-			for i := range 3000 {
+			for i := range 600 {
 				if i%2 == 0 {
 					_, _ = p.Call(context.Background(), i)
 				} else {

@@ -14,7 +14,7 @@ import (
 const (
 	grabTime = 50_000 // ns of work that a lane should take from the slice at once
 	mostGrab = 1024   // elements
-	handful  = 8      // most elements that are begun in a row
+	handful  = 16     // most elements that are begun in a row
 	handTime = 256    // ns of work that those may be
 
 	slowElement = 2_000 // ns; at less, the time is taken after so many handfuls:
@@ -35,7 +35,7 @@ type sweep[In, Out any] struct {
 	first uint64       // number of the call that the first element is
 	next  atomic.Int64 // first element that no lane has taken
 	left  atomic.Int64 // elements that have not succeeded
-	lanes []lane[In]
+	lanes []lane
 	over  atomic.Bool // nothing more is to begin
 	done  chan struct{}
 	once  sync.Once
@@ -43,7 +43,7 @@ type sweep[In, Out any] struct {
 }
 
 // lane holds the elements that one leg runs next.
-type lane[In any] struct {
+type lane struct {
 	mu       sync.Mutex
 	from, to int64
 	_        [64]byte
@@ -53,7 +53,7 @@ type lane[In any] struct {
 type leg[In, Out any] struct {
 	future actor.Future[struct{}] // first
 	sweep  *sweep[In, Out]
-	lane   *lane[In]
+	lane   *lane
 
 	// Of the worker that runs it.
 	worker pool.Settler
@@ -80,7 +80,7 @@ func (t *Task[In, Out]) sweep(ctx context.Context, in []In, window int) ([]Out, 
 	if window > 0 {
 		legs = min(legs, window)
 	}
-	s.lanes = make([]lane[In], legs)
+	s.lanes = make([]lane, legs)
 	for i := range legs {
 		c := s.submit(&s.lanes[i])
 		if i+1 == legs {
@@ -100,7 +100,7 @@ func (t *Task[In, Out]) sweep(ctx context.Context, in []In, window int) ([]Out, 
 }
 
 // submit sends off a leg for a lane.
-func (s *sweep[In, Out]) submit(n *lane[In]) *cell.Cell {
+func (s *sweep[In, Out]) submit(n *lane) *cell.Cell {
 	l := &leg[In, Out]{sweep: s, lane: n}
 	c := l.cell()
 	c.SetParent(s.ctx)
@@ -247,7 +247,7 @@ func (l *leg[In, Out]) grab() (from, to int64) {
 }
 
 // steal takes the second half of a lane that is not empty.
-func (s *sweep[In, Out]) steal(own *lane[In]) (from, to int64) {
+func (s *sweep[In, Out]) steal(own *lane) (from, to int64) {
 	for i := range s.lanes {
 		n := &s.lanes[i]
 		if n == own {
@@ -266,44 +266,61 @@ func (s *sweep[In, Out]) steal(own *lane[In]) (from, to int64) {
 
 // runHand runs the elements in hand, of which the first is element from.
 func (l *leg[In, Out]) runHand(from int64) error {
+	l.at = 0
 	s, c := l.sweep, l.cell()
-	ctx, fn := c.AsContext(), s.task.core.fn
-	for l.at = 0; l.at < l.n; l.at++ {
-		if c.Stirred() {
+	if l.late() {
+		return nil
+	}
+	ctx, fn, over, out := c.AsContext(), s.task.core.fn, &s.over, s.out[from:from+int64(l.n)]
+	for i := range out {
+		l.at = i
+		v, err := fn(ctx, l.hand[i])
+		if over.Load() || c.Stirred() {
 			c.Renew()
+			if l.late() {
+				return nil
+			}
 		}
-		if s.over.Load() || c.Aborted() {
-			s.drop(l.n - l.at)
-			break
-		}
-		v, err := fn(ctx, l.hand[l.at])
 		if err != nil {
 			return l.fail(bare(err))
 		}
-		s.out[from+int64(l.at)] = v
-		l.good++
+		out[i] = v
 	}
+	l.good += l.n
 	return nil
+}
+
+// late reports whether the sweep is over, and then counts as cancelled what is
+// in hand and has not ended.
+func (l *leg[In, Out]) late() bool {
+	if !l.sweep.over.Load() && !l.cell().Aborted() {
+		return false
+	}
+	l.good += l.at
+	l.sweep.drop(l.n - l.at)
+	return true
 }
 
 // fail takes the failure of the element that runs, and returns the error of the
 // leg's call.
 func (l *leg[In, Out]) fail(err error) error {
 	s := l.sweep
-	s.drop(l.n - l.at - 1)
-	if s.ctx.Err() != nil || s.over.Load() {
+	l.good += l.at
+	if s.ctx.Err() != nil {
 		// It may have failed because its ctx has ended, and be quicker than
 		// those who are to end the sweep for that.
-		s.drop(1)
 		s.end(context.Cause(s.ctx))
+		s.drop(l.n - l.at)
 		return nil
 	}
+	s.drop(l.n - l.at - 1)
 	l.worker.Done(0, 1, l.worker.Clock()-l.mark)
 	return err
 }
 
 // crash takes the panic of the element that runs, or its runtime.Goexit.
 func (l *leg[In, Out]) crash(reason any) error {
+	l.good += l.at
 	l.sweep.drop(l.n - l.at - 1)
 	return l.worker.Contain(reason)
 }

@@ -86,29 +86,19 @@ func submitFuture[In, Out any](t *Task[In, Out], ctx context.Context, in *Future
 		cancel(err)
 	})
 	link(in, derived, func(v In) {
-		submitted := false
-		defer func() {
-			if !submitted { // an Inline task's function has ended this goroutine
-				fail(namedExit(t.Name()))
-			}
-		}()
-		// The goroutine that completed in must not block on a full queue.
-		f := t.submitLater(ctx, v)
-		submitted = true
-		f.OnDone(func(v Out, err error) { complete(v, err) })
-		cellOf(f).Expect() // by whoever waits for derived
+		c, call := t.prepare(ctx, v)
+		call.OnDone(func(v Out, err error) { complete(v, err) })
+		switch {
+		case c == nil:
+			return
+		case t.set.inline:
+			defer fail(namedExit(t.Name())) // counts only if the function ends this goroutine
+			t.core.pool.RunHere(c)
+			return
+		}
+		t.core.pool.SubmitLater(c) // who completed in must not block on a full queue
+		derived.OnDone(func(Out, error) { call.Cancel() })
+		c.Expect() // by whoever waits for derived
 	}, complete)
 	return derived
-}
-
-func (t *Task[In, Out]) submitLater(ctx context.Context, in In) *Future[Out] {
-	c, f := t.prepare(ctx, in)
-	switch {
-	case c == nil:
-	case t.set.inline:
-		t.core.pool.RunHere(c)
-	default:
-		t.core.pool.SubmitLater(c)
-	}
-	return f
 }

@@ -14,6 +14,7 @@ import (
 // submission to its end.
 type record struct {
 	begun   atomic.Bool    // an attempt has started
+	since   int64          // of its submission, if QueueTimeout is to be watched
 	member  int            // whose queue it belongs to, if the pool has several
 	level   int            // its priority
 	request limits.Request // what each attempt takes

@@ -24,6 +24,9 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 	}
 	if s := specOf(c); !s.Plain || !p.deep.Load() && !(s.Bulk && p.brisk()) {
 		c.Stamp = p.now()
+		if s.QueueTimeout > 0 {
+			recordOf(c).since = c.Stamp // a retry changes the stamp
+		}
 	}
 	inside := p.cfg.Queue > 0 && p.inside(ctx) // asks a ctx of the caller's: not under the lock
 	p.mu.Lock()
@@ -109,7 +112,7 @@ func (p *Pool) attach(c *cell.Cell) {
 }
 
 func (p *Pool) watchQueue(c *cell.Cell, s *Spec) {
-	left := s.QueueTimeout - time.Duration(p.now()-c.Stamp)
+	left := s.QueueTimeout - time.Duration(p.now()-recordOf(c).since)
 	recordOf(c).holdQueueTimer(time.AfterFunc(left, func() {
 		if !recordOf(c).begun.Load() {
 			c.AbortOpen(cell.TimedOut, s.TimedOut(QueueWait, s.QueueTimeout))
