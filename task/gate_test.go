@@ -259,7 +259,10 @@ func TestEveryBalanceKeepsTheLimit(t *testing.T) {
 					t.Fatal(err)
 				}
 				equal(t, "most at once", most.Load(), 2)
-				if took := time.Since(start); b != task.Random && took != 10*time.Second {
+				// Which member gets the last call can depend on which of two ends
+				// first at the same instant.
+				chance := b == task.Random || b == task.LeastActive
+				if took := time.Since(start); took != 10*time.Second && !chance {
 					t.Errorf("took %v, want 10s", took)
 				}
 				free(t, set, "db")
