@@ -46,6 +46,7 @@ type belt[In, Out any] struct {
 	ring   atomic.Pointer[ring[In, Out]]
 	head   atomic.Uint64 // items read
 	armed  atomic.Bool   // the timer runs
+	asks   atomic.Bool   // items have asked their ctx for Done
 	wanted atomic.Uint64 // the item for which the iterating goroutine sleeps, plus 1
 	_      [64]byte      // the loops write below
 
@@ -281,6 +282,9 @@ func (b *belt[In, Out]) close() {
 	b.mu.Unlock()
 	if b.timer != nil {
 		b.timer.Stop()
+	}
+	if b.own != nil {
+		loops = append(loops, b.own)
 	}
 	for _, l := range loops {
 		l.future.Cancel()

@@ -1,7 +1,6 @@
 package task
 
 import (
-	"context"
 	"sync/atomic"
 	"unsafe"
 
@@ -19,7 +18,7 @@ type loop[In, Out any] struct {
 
 	// Of whoever runs it.
 	worker       pool.Settler
-	ctx          context.Context
+	ctx          turns
 	mark         int64          // when the last claim ended
 	each         int64          // ns that an item takes
 	slots        *ring[In, Out] // of the claim

@@ -34,7 +34,8 @@ func (b *belt[In, Out]) run(c *cell.Cell, w pool.Settler) {
 }
 
 func (l *loop[In, Out]) engage(w pool.Settler) {
-	l.worker, l.ctx, l.mark, l.each = w, l.cell().AsContext(), w.Begun(), l.belt.task.core.pool.Pace()
+	l.worker, l.mark, l.each = w, w.Begun(), l.belt.task.core.pool.Pace()
+	l.ctx.begin(l.cell(), &l.belt.asks)
 }
 
 // end completes the loop's call.
@@ -174,7 +175,11 @@ func (l *loop[In, Out]) stretch(i, to uint64) (next uint64) {
 	}()
 	for ; i < to; i++ {
 		s := slots.at(i)
-		v, err := fn(l.ctx, s.in)
+		v, err := fn(l.ctx.now, s.in)
+		stirred := c.Stirred()
+		if stirred {
+			l.ctx.next(c, &b.asks)
+		}
 		if err == nil {
 			l.good++
 		} else {
@@ -188,13 +193,10 @@ func (l *loop[In, Out]) stretch(i, to uint64) (next uint64) {
 		if !l.silent {
 			l.show(s, i, false)
 		}
-		if c.Stirred() {
-			c.Renew()
-			if c.Aborted() {
-				l.account()
-				i++
-				break
-			}
+		if stirred && c.Aborted() {
+			l.account()
+			i++
+			break
 		}
 	}
 	returned = true
@@ -227,14 +229,16 @@ func (l *loop[In, Out]) show(s *slot[In, Out], i uint64, panicked bool) {
 // crash ends item i, whose function panicked with reason, or called
 // runtime.Goexit if that is nil. It returns the next item to run.
 func (l *loop[In, Out]) crash(reason any, s *slot[In, Out], i, to uint64) (next uint64) {
-	b := l.belt
+	b, c := l.belt, l.cell()
+	if c.Stirred() {
+		l.ctx.next(c, &b.asks)
+	}
 	var zero Out
 	s.out, s.err = zero, l.worker.Contain(reason)
 	l.account()
 	if !l.silent {
 		l.show(s, i, reason != nil)
 	}
-	l.cell().Renew()
 	if reason == nil && !l.here { // the goroutine ends, and the loop with it
 		if from, to := l.hold.release(); from < to {
 			b.task.core.pool.Retract(int(to - i - 1))

@@ -37,6 +37,7 @@ type sweep[In, Out any] struct {
 	left  atomic.Int64 // elements that have not succeeded
 	lanes []lane
 	over  atomic.Bool // nothing more is to begin
+	asks  atomic.Bool // elements have asked their ctx for Done
 	done  chan struct{}
 	once  sync.Once
 	err   error // of the first failure; set before done is closed
@@ -57,6 +58,7 @@ type leg[In, Out any] struct {
 
 	// Of the worker that runs it.
 	worker pool.Settler
+	ctx    turns
 	hand   [handful]In // elements that were taken from the lane
 	n, at  int         // how many; the one that runs
 	good   int         // elements that succeeded since mark
@@ -141,6 +143,7 @@ func (s *sweep[In, Out]) drop(n int) { s.task.core.pool.Dropped(n) }
 func (s *sweep[In, Out]) run(c *cell.Cell, w pool.Settler) {
 	l := (*leg[In, Out])(unsafe.Pointer(c)) //nolint:gosec // as in callOf
 	l.worker, l.mark, l.each = w, w.Begun(), s.task.core.pool.Pace()
+	l.ctx.begin(c, &s.asks)
 	returned, err := false, error(nil)
 	defer func() { // also on runtime.Goexit
 		if !returned {
@@ -271,12 +274,12 @@ func (l *leg[In, Out]) runHand(from int64) error {
 	if l.late() {
 		return nil
 	}
-	ctx, fn, over, out := c.AsContext(), s.task.core.fn, &s.over, s.out[from:from+int64(l.n)]
+	fn, over, out := s.task.core.fn, &s.over, s.out[from:from+int64(l.n)]
 	for i := range out {
 		l.at = i
-		v, err := fn(ctx, l.hand[i])
+		v, err := fn(l.ctx.now, l.hand[i])
 		if over.Load() || c.Stirred() {
-			c.Renew()
+			l.ctx.next(c, &s.asks)
 			if l.late() {
 				return nil
 			}

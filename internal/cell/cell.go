@@ -29,7 +29,7 @@ const (
 	stateMask uint64 = 3
 	aborted   uint64 = 1 << 2 // ended by someone other than its function
 	queued    uint64 = 1 << 3 // held by a queue; guarded by the queue's lock
-	asked     uint64 = 1 << 4 // its function has asked for Done, see Renew
+	asked     uint64 = 1 << 4 // its function has asked for Done
 	idShift          = 8
 )
 
@@ -99,7 +99,8 @@ func (c *Cell) settled() bool { return State(c.word.Load()&stateMask) >= claimed
 func (c *Cell) Aborted() bool { return c.word.Load()&aborted != 0 }
 
 // Stirred reports whether the call is Aborted, or its function has asked for
-// Done since the last Renew.
+// Done. Whoever runs many items as one call learns from it, at the price of one
+// look, that there is something to do between two of them.
 func (c *Cell) Stirred() bool { return c.word.Load()&(aborted|asked) != 0 }
 
 // Queued reports whether a queue holds the cell; only under the queue's lock.

@@ -127,51 +127,17 @@ func TestADerivedContextIsCancelledWithoutAGoroutine(t *testing.T) {
 	equal(t, "Cause", context.Cause(child), errCause)
 }
 
-// A call may stand for many, whose functions are handed the same ctx in turn.
-func TestRenewEndsWhatWasAskedForAndTheCallGoesOn(t *testing.T) {
-	parent, cancel := newCounted()
-	defer cancel(nil)
-	c, _ := newCall(parent)
-	c.Start()
-	ctx := c.AsContext()
-	c.Renew()
-	equal(t, "stirred", c.Stirred(), false)
-	first := ctx.Done()
-	equal(t, "stirred by Done", c.Stirred(), true)
-	child, stop := context.WithCancel(ctx)
-	defer stop()
-	c.Renew()
-	equal(t, "stirred", c.Stirred(), false)
-	equal(t, "first closed", closed(first), true)
-	equal(t, "child", child.Err(), context.Canceled)
-	equal(t, "Err of the call", ctx.Err(), nil)
-	second := ctx.Done()
-	equal(t, "second closed", closed(second), false)
-	c.Abort(cell.Stopped, errCause)
-	equal(t, "second closed", closed(second), true)
-	equal(t, "Cause", context.Cause(ctx), errCause)
-	equal(t, "stirred by the abort", c.Stirred(), true)
-}
-
-func TestRenewAtTheSameTimeAsDoneAndTheEnd(t *testing.T) {
-	parent, cancel := newCounted()
-	defer cancel(nil)
-	for range 2000 {
-		c, _ := newCall(parent)
+func TestACallIsStirredByDoneAndByItsAbort(t *testing.T) {
+	asked, _ := newCall(context.Background())
+	aborted, _ := newCall(context.Background())
+	for _, c := range []*cell.Cell{asked, aborted} {
 		c.Start()
-		ctx := c.AsContext()
-		var done [2]<-chan struct{}
-		race(
-			func() { done[0] = ctx.Done() },
-			func() { done[1] = ctx.Done() },
-			func() { c.Renew(); c.Renew() },
-			func() { returns(c, nil) },
-		)
-		for _, ch := range done {
-			if !closed(ch) {
-				t.Fatal("an ended call left a ctx open")
-			}
-		}
+		equal(t, "Err", c.AsContext().Err(), nil)
+		equal(t, "stirred before", c.Stirred(), false)
 	}
-	equal(t, "attached", parent.attached.Load(), 0)
+	first := asked.AsContext().Done()
+	equal(t, "stirred by Done", asked.Stirred(), true)
+	equal(t, "Done again", asked.AsContext().Done(), first)
+	aborted.Abort(cell.Stopped, errCause)
+	equal(t, "stirred by the abort", aborted.Stirred(), true)
 }

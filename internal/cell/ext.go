@@ -158,24 +158,6 @@ func (e *Ext) context(parent context.Context) (context.Context, context.CancelCa
 	return e.context(parent)
 }
 
-// Renew ends the context that the function has asked for, if it has, so that
-// the next asking makes a new one: for a call that stands for many, each of
-// which is to leave nothing behind that waits for the end of all.
-func (c *Cell) Renew() {
-	c.word.And(^asked)
-	e := c.Ext.Load()
-	if e == nil {
-		return
-	}
-	e.mu.Lock()
-	cancel := e.cancel
-	e.ctx, e.cancel = nil, nil
-	e.mu.Unlock()
-	if cancel != nil {
-		cancel(nil)
-	}
-}
-
 func (e *Ext) made() (context.Context, context.CancelCauseFunc) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
