@@ -11,7 +11,7 @@ import (
 	"github.com/troupe-go/troupe/internal/cell"
 )
 
-type workerState int
+type workerState uint8
 
 // What a worker does; guarded by the pool's lock.
 //
@@ -43,9 +43,9 @@ type worker struct {
 	spawned  bool   // has been given an actor
 	used     bool   // has had the one call of an on-demand worker
 	retire   bool   // is to end as soon as it has nothing in hand
+	expelled bool   // stopped for good by the policy
 	queue    *queue // its own, unless the pool's is shared
 	failure  error  // what its actor has to fail with
-	expelled bool   // stopped for good by the policy
 
 	// The batch in hand: written under the lock, read by the worker without.
 	batch []*cell.Cell
