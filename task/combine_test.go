@@ -42,12 +42,12 @@ func (p *promises) after(seconds, i int, failing bool) {
 	})
 }
 
-// took runs fn and returns how many seconds of the bubble's time it took. What
-// polls would need more than the events do.
-func took(fn func()) int {
+// took runs fn and returns how much of the bubble's time it took, in seconds.
+// What polls would need more than the events do.
+func took(fn func()) float64 {
 	start := time.Now()
 	fn()
-	return int(time.Since(start) / time.Second)
+	return time.Since(start).Seconds()
 }
 
 func TestGatherReturnsAllValuesInOrder(t *testing.T) {

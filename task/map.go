@@ -44,7 +44,7 @@ func (t *Task[In, Out]) Map(ctx context.Context, in iter.Seq[In], opts ...MapOpt
 
 // mapAll runs one iteration.
 func (t *Task[In, Out]) mapAll(ctx context.Context, in iter.Seq[In], m mapping, yield func(Out, error) bool) {
-	report := m.reporter(t.Name(), m.total)
+	report := m.reporter(t.Name(), m.total, t.set.system.Log())
 	visit := yield
 	if report != nil {
 		visit = func(v Out, err error) bool {

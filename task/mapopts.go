@@ -104,13 +104,14 @@ type reporter struct {
 	start time.Time
 	bar   *progress.Bar
 	fn    func(ProgressInfo)
+	log   *slog.Logger
 }
 
-func (m *mapping) reporter(task string, total int) *reporter {
+func (m *mapping) reporter(task string, total int, log *slog.Logger) *reporter {
 	if !m.watched() {
 		return nil
 	}
-	r := &reporter{info: ProgressInfo{Title: m.title, Total: total}, start: time.Now(), fn: m.onUpdate}
+	r := &reporter{info: ProgressInfo{Title: m.title, Total: total}, start: time.Now(), fn: m.onUpdate, log: log}
 	if r.info.Title == "" {
 		r.info.Title = task
 	}
@@ -142,7 +143,7 @@ func (r *reporter) item(err error) {
 func (r *reporter) call() {
 	defer func() {
 		if p := recover(); p != nil {
-			slog.Default().Error("troupe: OnProgress panicked", "title", r.info.Title, "panic", p)
+			r.log.Error("troupe: OnProgress panicked", "title", r.info.Title, "panic", p)
 		}
 	}()
 	r.fn(r.info)

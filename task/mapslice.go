@@ -35,7 +35,7 @@ func (t *Task[In, Out]) MapSlice(ctx context.Context, in []In, opts ...MapOption
 // mapEach is MapSlice with one call for each element.
 func (t *Task[In, Out]) mapEach(ctx context.Context, in []In, m mapping) (out []Out, err error) {
 	window := t.window(m)
-	report := m.reporter(t.Name(), len(in))
+	report := m.reporter(t.Name(), len(in), t.set.system.Log())
 	defer func() { report.finish(err) }()
 	ctx, cancel := context.WithCancelCause(ctx)
 	live := newArrivals[Out]()

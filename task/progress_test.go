@@ -91,11 +91,10 @@ func TestOnProgressOfMapSliceCountsUpToTheFailure(t *testing.T) {
 }
 
 func TestPanicInOnProgressIsContainedAndLogged(t *testing.T) {
+	t.Parallel()
 	var log bytes.Buffer
-	was := slog.Default()
-	slog.SetDefault(slog.New(slog.NewTextHandler(&log, nil)))
-	defer slog.SetDefault(was)
-	p := task.MustNew(sq, task.System(newSystem()))
+	sys := actor.NewSystem(actor.Logger(slog.New(slog.NewTextHandler(&log, nil))))
+	p := task.MustNew(sq, task.System(sys))
 	defer p.Stop()
 	calls := 0
 	vs, _ := outcomes(p.Map(t.Context(), upTo(5), task.OnProgress(func(task.ProgressInfo) { calls++; panic("in OnProgress") })))

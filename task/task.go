@@ -303,8 +303,10 @@ func (t *Task[In, Out]) offer(ctx context.Context, in In) (*Future[Out], bool) {
 }
 
 // SubmitFuture submits the value of in when that is there, and returns at once.
-// A failure of in becomes the result. Cancelling the result does not cancel in.
-// If the queue is full by then, the call is not blocked but waits all the same.
+// A failure of in becomes the result; so does context.Cause(ctx) if ctx ends
+// before, and [ErrStopped] if the task stops before. Cancelling the result does
+// not cancel in. If the queue is full by then, the call waits for room, or fails
+// with [Reject]; whoever completes in is not held up, and no goroutine waits.
 func (t *Task[In, Out]) SubmitFuture(ctx context.Context, in *Future[In]) *Future[Out] {
 	var zero Out
 	switch {

@@ -295,7 +295,7 @@ func TestDrainRefusesSubmitFuturesWhoseInputComesLater(t *testing.T) {
 }
 
 func TestSubmitFutureIntoAFullQueueHoldsNobodyUp(t *testing.T) {
-	t.Parallel()
+	// Not parallel: it counts goroutines.
 	bubble(t, func(t *testing.T, sys *actor.System) {
 		g := newGate()
 		p := task.MustNew(g.pass, task.Workers(1), task.Queue(1), task.System(sys))

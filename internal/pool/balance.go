@@ -27,9 +27,8 @@ func (p *Pool) newQueue() *queue {
 
 // heir replaces a worker whose actor is gone, and takes over its queue.
 func (p *Pool) heir(w *worker) *worker {
-	h := newWorker(p, w.index)
+	h := newWorker(p, int(w.index))
 	h.queue = w.queue
-	h.active.Store(w.active.Load())
 	h.total.Store(w.total.Load())
 	h.tally.fold(&w.tally)
 	return h
@@ -53,7 +52,7 @@ func (p *Pool) assign(c *cell.Cell) {
 		}
 		r.member = p.pick()
 		w := p.members[r.member]
-		w.active.Add(1)
+		w.queue.active.Add(1)
 		w.total.Add(1)
 	}
 	w := p.members[r.member]
@@ -69,10 +68,10 @@ func (p *Pool) bequeath(w *worker) {
 	}
 	for c := w.queue.pop(); c != nil; c = w.queue.pop() {
 		r := recordOf(c)
-		w.active.Add(-1)
+		w.queue.active.Add(-1)
 		r.member = p.pick()
 		heir := p.members[r.member]
-		heir.active.Add(1)
+		heir.queue.active.Add(1)
 		heir.total.Add(1)
 		heir.queue.push(c, p.level(c))
 		p.due = append(p.due, heir)
@@ -105,7 +104,7 @@ func (p *Pool) pick() int {
 func (p *Pool) load(i int) uint64 {
 	w := p.members[i]
 	if p.cfg.Balance == LeastActive {
-		return uint64(max(0, w.active.Load()))
+		return uint64(max(0, w.queue.active.Load()))
 	}
 	return w.total.Load()
 }
@@ -146,7 +145,7 @@ func (p *Pool) unassign(r *record) {
 	if r.member >= len(p.members) || p.members[r.member] == nil {
 		return
 	}
-	if w := p.members[r.member]; w.active.Load() > 0 {
-		w.active.Add(-1)
+	if w := p.members[r.member]; w.queue.active.Load() > 0 {
+		w.queue.active.Add(-1)
 	}
 }

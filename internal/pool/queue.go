@@ -2,6 +2,7 @@ package pool
 
 import (
 	"container/heap"
+	"sync/atomic"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -19,6 +20,8 @@ type queue struct {
 	fifo  fifo
 	ranks *ranking // instead of fifo, if calls have priorities
 	husks int
+
+	active atomic.Int64 // of a worker's own queue: calls assigned and not ended
 }
 
 func (q *queue) push(c *cell.Cell, level int) {

@@ -188,7 +188,7 @@ func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 	p.mu.Lock()
 	if w := p.byPID(who); w != nil {
 		p.live--
-		i := w.index
+		i := int(w.index)
 		switch {
 		case p.perMember() && p.phase < stopping && i < p.size && !w.expelled:
 			p.members[i] = p.heir(w)

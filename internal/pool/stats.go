@@ -108,7 +108,7 @@ func (w *worker) held() (n int) {
 func (w *worker) stats() WorkerStats {
 	s := WorkerStats{Name: w.Name(), Total: w.total.Load()}
 	if w.queue != nil {
-		s.Active = int(w.active.Load())
+		s.Active = int(w.queue.active.Load())
 	} else if w.current.Load() != nil || w.state == lent {
 		s.Active = 1
 	}

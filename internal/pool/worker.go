@@ -33,10 +33,11 @@ const (
 
 // worker is a worker actor of a pool, and its place in it.
 type worker struct {
-	pool  *Pool
-	index int
-	pid   *proto.PID // set before the first wake
-	box   mailbox
+	pool    *Pool
+	index   int32
+	lending atomic.Bool // a lent call runs, which has no cell
+	pid     *proto.PID  // set before the first wake
+	box     mailbox
 
 	// Guarded by the pool's lock.
 	state    workerState
@@ -54,16 +55,14 @@ type worker struct {
 	mark  int64
 
 	call    atomic.Uint64 // number of the call in hand, if its cell does not say
-	lending atomic.Bool   // such a call runs
 	attempt *Attempt      // in hand, if not plain; the worker's own
 	current atomic.Pointer[cell.Cell]
-	active  atomic.Int64 // calls assigned to it and not ended
 	total   atomic.Uint64
 	tally   tally
 }
 
 func newWorker(p *Pool, index int) *worker {
-	w := &worker{pool: p, index: index}
+	w := &worker{pool: p, index: int32(index)}
 	w.box.owner = w
 	return w
 }
@@ -73,7 +72,7 @@ func (w *worker) Name() string {
 	if w.index < 0 {
 		return "spare"
 	}
-	return "worker-" + strconv.Itoa(w.index)
+	return "worker-" + strconv.Itoa(int(w.index))
 }
 
 // route implements owner: a worker takes no messages but the engine's.
