@@ -111,7 +111,16 @@ func (a *setActor) Stop(ctx context.Context) error {
 }
 
 // Describe implements the unit of a System.
-func (a *setActor) Describe() any { return SetStats{Name: a.name, Limits: a.set.Stats()} }
+func (a *setActor) Describe() any {
+	s := actor.LimitsSnapshot{Name: a.name, Config: a.set.attached()}
+	if pid := a.self.Load(); pid != nil {
+		s.PID = pid.Id
+	}
+	for _, stat := range a.set.Stats() {
+		s.Keys = append(s.Keys, actor.LimitSnapshot(stat))
+	}
+	return s
+}
 
 // Receive implements protoactor's Actor.
 func (a *setActor) Receive(ctx proto.Context) {

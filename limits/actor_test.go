@@ -257,9 +257,10 @@ func TestEachSystemHasItsOwnActorOfASet(t *testing.T) {
 		if err := inner.Stop(t.Context()); err != nil {
 			t.Error(err)
 		}
-		got, ok := sys.Units().Units()[0].Describe().(limits.SetStats)
-		if !ok || !strings.HasPrefix(got.Name, "limits-") || len(got.Limits) != 1 || got.Limits[0].Granted != 1 {
-			t.Errorf("got the description %+v", got)
+		got := sys.Snapshot().Limits
+		if len(got) != 1 || !strings.HasPrefix(got[0].Name, "limits-") || got[0].PID != a.Id ||
+			len(got[0].Keys) != 1 || got[0].Keys[0].Granted != 1 {
+			t.Errorf("got in the snapshot %+v", got)
 		}
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()

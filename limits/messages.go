@@ -27,9 +27,3 @@ type ReleaseMsg struct {
 
 // StatsMsg asks for [Set.Stats]. The answer is an [actor.Result] of []Stat.
 type StatsMsg struct{}
-
-// SetStats is the description of a Set in the snapshot of a System.
-type SetStats struct {
-	Name   string // of its actor
-	Limits []Stat
-}

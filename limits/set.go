@@ -101,6 +101,13 @@ func (s *Set) Config(m map[string]string) *Set {
 	return s
 }
 
+// attached returns a copy of what Config has attached.
+func (s *Set) attached() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.config)
+}
+
 // Acquire implements [Limiter].
 func (s *Set) Acquire(ctx context.Context, r Request) (*Permit, error) {
 	if err := ended(ctx); err != nil {

@@ -321,7 +321,8 @@ func (t *Task[In, Out]) SubmitFuture(ctx context.Context, in *Future[In]) *Futur
 // Call runs in and waits for the result, or for the end of ctx, which cancels
 // the call. If nothing can end the call early and a worker is idle, the
 // function may run on the caller's goroutine; Call then returns when the
-// function does, also if the task is stopped meanwhile.
+// function does, also if the task is stopped meanwhile, and runtime.Goexit in
+// the function ends the caller.
 func (t *Task[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	if t.spec.Plain && t.err == nil && ctx == context.Background() && t.set.until == nil {
 		if w := t.core.pool.Lend(); w != nil {

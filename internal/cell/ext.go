@@ -76,7 +76,7 @@ func (c *Cell) Parent() context.Context {
 // sees the other.
 func (c *Cell) Attach() {
 	e := c.Ext.Load()
-	detach := context.AfterFunc(e.parent, func() { c.Abort(Cancelled, context.Cause(e.parent)) })
+	detach := context.AfterFunc(e.parent, func() { c.Abort(Cancelled, CauseOf(e.parent)) })
 	e.mu.Lock()
 	over := e.finished
 	if !over {

@@ -91,7 +91,7 @@ func (g *Group) abort() {
 	cells := g.cells
 	g.cells = nil
 	g.mu.Unlock()
-	cause := context.Cause(g.ctx)
+	cause := CauseOf(g.ctx)
 	ended := cells[:0]
 	for _, c := range cells {
 		if c.claimOutside(Running, Cancelled, cause) {

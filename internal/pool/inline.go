@@ -348,7 +348,7 @@ func (p *Pool) stopping() bool {
 // all of its attempts, and returns when the cell is complete.
 func (p *Pool) RunHere(c *cell.Cell) {
 	if ctx := c.Parent(); ctx.Err() != nil {
-		p.refuse(c, context.Cause(ctx))
+		p.refuse(c, cell.CauseOf(ctx))
 		return
 	}
 	p.mu.Lock()

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -19,7 +18,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 	ctx := c.Parent()
 	cancellable := ctx.Done() != nil
 	if cancellable && ctx.Err() != nil {
-		p.refuse(c, context.Cause(ctx))
+		p.refuse(c, cell.CauseOf(ctx))
 		return true
 	}
 	if s := specOf(c); !s.Plain || !p.deep.Load() && !(s.Bulk && p.brisk()) {
@@ -102,7 +101,7 @@ func (p *Pool) attach(c *cell.Cell) {
 	}
 	g := cell.NewGroup(c.Parent())
 	if !g.Attach(c) { // the ctx has ended meanwhile
-		c.Abort(cell.Cancelled, context.Cause(c.Parent()))
+		c.Abort(cell.Cancelled, cell.CauseOf(c.Parent()))
 		return
 	}
 	p.group.Swap(g).Retire()

@@ -1,7 +1,6 @@
 package pool
 
 import (
-	"context"
 	"runtime/debug"
 	"strconv"
 	"sync/atomic"
@@ -242,7 +241,7 @@ func abandoned(c *cell.Cell) bool {
 	if ctx.Err() == nil {
 		return false
 	}
-	c.Abort(cell.Cancelled, context.Cause(ctx))
+	c.Abort(cell.Cancelled, cell.CauseOf(ctx))
 	return true
 }
 
