@@ -56,8 +56,10 @@ func (f *Future[T]) complete(v T, err error) bool {
 // Await may run the call on the caller's goroutine: if the call has not begun,
 // neither ctx nor the call's own ctx can end, and a worker is free; and if ctx
 // is that of a function in the very pool which the call waits for, where
-// waiting might otherwise last for ever. In the first case a function that
-// calls runtime.Goexit ends the caller's goroutine, as it would without a pool.
+// waiting might otherwise last for ever. In the first case Await returns when
+// the function does, also if the Future is cancelled or the task stopped
+// meanwhile, and a function that calls runtime.Goexit ends the caller's
+// goroutine, as it would without a pool.
 func (f *Future[T]) Await(ctx context.Context) (T, error) {
 	var zero T
 	if ctx == nil {

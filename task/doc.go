@@ -122,7 +122,8 @@
 //   - A task with one worker runs its calls in the order of submission.
 //   - Waiting inside a function for calls of the same task, which were submitted
 //     with the ctx that the function was given, never hangs, however full the
-//     pool is.
+//     pool is. Waiting means Await, Result, Done, Call and the combinators; not
+//     a callback, a pipe or a loop around Poll, of which the pool cannot know.
 //   - Stop returns when no function of the task runs any more, or after
 //     [StopGrace]; then no goroutine, timer or registration of the task is left.
 //   - No function or callback of the user runs under a lock of the package, and

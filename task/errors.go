@@ -20,8 +20,9 @@ var (
 	// ErrQueueFull is the outcome of a call that a bounded queue had no room
 	// for, under [Reject] or by message.
 	ErrQueueFull = errors.New("task: queue full")
-	// ErrWouldDeadlock is reserved for a call that could only wait for itself.
-	// In this process such calls are run in place of the function that waits.
+	// ErrWouldDeadlock is the error of a Drain from inside the task, which would
+	// wait for itself. A call that would is run in place of the function that
+	// waits for it.
 	ErrWouldDeadlock = errors.New("task: call would wait for itself")
 	// ErrGoexit is the outcome of a call whose function called runtime.Goexit,
 	// as a test's FailNow does. It is never retried.

@@ -149,15 +149,6 @@ func TestActorsSendRequestsAndReceiveResults(t *testing.T) {
 	})
 }
 
-func TestPIDOfATaskNeverUsedAndStopped(t *testing.T) {
-	t.Parallel()
-	p := task.MustNew(sq, task.System(newSystem()))
-	p.Stop()
-	if pid := p.PID(); pid != nil {
-		t.Errorf("got %v, want none", pid)
-	}
-}
-
 func TestGoexitOfAMessageLeavesTheTaskAlive(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, sys *actor.System) {

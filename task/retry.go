@@ -181,7 +181,7 @@ type trail struct {
 }
 
 // decide says what follows attempt a, the last of the trail.
-func (p *RetryPolicy) decide(t *trail, a Attempt) (again bool, delay time.Duration, final error) {
+func (p *RetryPolicy) decide(t *trail, a Attempt, log func() *slog.Logger) (again bool, delay time.Duration, final error) {
 	var permanent *permanentError
 	if errors.As(a.Err, &permanent) || errors.Is(a.Err, ErrGoexit) {
 		return false, 0, a.Err
@@ -198,7 +198,7 @@ func (p *RetryPolicy) decide(t *trail, a Attempt) (again bool, delay time.Durati
 	if paid > p.Max {
 		return false, 0, &RetryError{Attempts: t.attempts}
 	}
-	if !p.wanted(a) {
+	if !p.wanted(a, log) {
 		return false, 0, a.Err
 	}
 	delay = p.Backoff.Delay(paid)
@@ -212,13 +212,13 @@ func (p *RetryPolicy) tooLate(elapsed, delay time.Duration) bool {
 	return p.MaxElapsed > 0 && delay > p.MaxElapsed-elapsed
 }
 
-func (p *RetryPolicy) wanted(a Attempt) (yes bool) {
+func (p *RetryPolicy) wanted(a Attempt, log func() *slog.Logger) (yes bool) {
 	if p.On == nil {
 		return true
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			slog.Default().Error("troupe: RetryPolicy.On panicked", "task", a.Task, "panic", r)
+			log().Error("troupe: RetryPolicy.On panicked", "task", a.Task, "panic", r)
 			yes = false
 		}
 	}()
@@ -242,6 +242,6 @@ func (t *Task[In, Out]) retry(p *RetryPolicy) pool.Retry {
 			at.Out = out()
 		}
 		tr.attempts = append(tr.attempts, at)
-		return p.decide(tr, at)
+		return p.decide(tr, at, func() *slog.Logger { return t.core.pool.System().Log() })
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"reflect"
 	"regexp"
 	"runtime"
@@ -51,7 +50,8 @@ type call[In, Out any] struct {
 	in     In
 }
 
-// drop forgets the argument: a Future that is kept does not keep it alive.
+// drop forgets the argument: the Future of a call that its function has ended
+// does not keep it alive.
 func (k *call[In, Out]) drop() {
 	var none In
 	k.in = none
@@ -117,11 +117,12 @@ func (t *Task[In, Out]) open() error {
 
 func faultsOf(name string) pool.Faults {
 	return pool.Faults{
-		Stopped:   namedStop(name),
-		StopCause: &stoppedError{task: name},
-		QueueFull: namedFull(name),
-		Goexit:    namedExit(name),
-		Failed:    func(cause error) error { return &failedError{task: name, cause: cause} },
+		Stopped:       namedStop(name),
+		StopCause:     &stoppedError{task: name},
+		QueueFull:     namedFull(name),
+		WouldDeadlock: fmt.Errorf("task %q: %w", name, sentinel{ErrWouldDeadlock, "Drain from inside would wait for itself"}),
+		Goexit:        namedExit(name),
+		Failed:        func(cause error) error { return &failedError{task: name, cause: cause} },
 		Panicked: func(value any, stack []byte) error {
 			return &PanicError{Task: name, Value: value, Stack: stack}
 		},
@@ -251,7 +252,7 @@ func (t *Task[In, Out]) rank(in In) (level int) {
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			slog.Default().Error("troupe: Priority panicked", "task", t.Name(), "panic", r)
+			t.core.pool.System().Log().Error("troupe: Priority panicked", "task", t.Name(), "panic", r)
 		}
 	}()
 	return t.core.level(in)
@@ -371,7 +372,10 @@ func (t *Task[In, Out]) Ready(ctx context.Context) error {
 
 // Drain refuses new calls with [ErrStopped] and returns when all accepted ones
 // are done and the pool is gone. When ctx ends first, it stops the task and
-// returns context.Cause(ctx) beside the report.
+// returns context.Cause(ctx) beside the report. Given the ctx of one of the
+// task's functions, which it would wait for, it does nothing and returns
+// [ErrWouldDeadlock]; with another ctx a function that drains its own task waits
+// until that ends, and so does a callback of [Future.OnDone].
 func (t *Task[In, Out]) Drain(ctx context.Context) (Report, error) {
 	if ctx == nil {
 		return Report{}, errNilContext

@@ -8,6 +8,7 @@ package cell
 
 import (
 	"context"
+	"log/slog"
 	"sync/atomic"
 )
 
@@ -53,7 +54,8 @@ type Owner struct {
 	// who is about to wait for it; Expect may see to it that it is run.
 	Help   func(c *Cell, ctx context.Context)
 	Expect func(c *Cell)
-	Spec   any // the engine's own view of the owner
+	Log    func() *slog.Logger // where panics of callbacks go; nil: slog.Default
+	Spec   any                 // the engine's own view of the owner
 }
 
 // Cell must be the first field of whatever embeds it. With an argument and a
@@ -187,7 +189,7 @@ func (c *Cell) wake() {
 // announce closes the Done channel and runs the callbacks.
 func (c *Cell) announce() {
 	if w := c.watched(); w != nil {
-		w.fire()
+		w.fire(c.Owner)
 	}
 }
 

@@ -73,13 +73,13 @@ func (c *Cell) DoneChan() <-chan struct{} {
 // callbacks given before; or at once, if the cell is done, and then returns nil.
 func (c *Cell) Watch(fn func()) *Watcher {
 	if c.IsDone() {
-		contain(fn)
+		contain(c.Owner, fn)
 		return nil
 	}
 	list := c.watchList()
 	n := &Watcher{list: list, fn: fn}
 	if !list.add(n) || c.IsDone() && n.take() {
-		contain(fn)
+		contain(c.Owner, fn)
 		return nil
 	}
 	return n
@@ -136,15 +136,15 @@ func (l *watchers) unlink(n *Watcher) {
 
 // fire closes the channel and runs the callbacks, outside of the lock. Only
 // Publish calls it.
-func (l *watchers) fire() {
+func (l *watchers) fire(o *Owner) {
 	through := false
 	defer func() {
 		if !through { // a callback has called runtime.Goexit; the others still run
-			l.fire()
+			l.fire(o)
 		}
 	}()
 	for n := l.next(); n != nil; n = l.next() {
-		contain(n.fn)
+		contain(o, n.fn)
 	}
 	through = true
 }
@@ -169,10 +169,14 @@ func (l *watchers) next() *Watcher {
 }
 
 // contain runs a callback of the user's and keeps its panic from the worker.
-func contain(fn func()) {
+func contain(o *Owner, fn func()) {
 	defer func() {
 		if r := recover(); r != nil {
-			slog.Default().Error("troupe: a callback panicked", "panic", r, "stack", string(debug.Stack()))
+			log := slog.Default()
+			if o != nil && o.Log != nil {
+				log = o.Log()
+			}
+			log.Error("troupe: a callback panicked", "panic", r, "stack", string(debug.Stack()))
 		}
 	}()
 	fn()

@@ -13,16 +13,16 @@ import (
 // record is what the engine keeps of a call that is not plain, from its
 // submission to its end.
 type record struct {
-	begun   atomic.Bool    // an attempt has started
-	since   int64          // of its submission, if QueueTimeout is to be watched
-	member  int            // whose queue it belongs to, if the pool has several
-	level   int            // its priority
-	request limits.Request // what each attempt takes
-	gate    *gate          // where it waits for that; guarded by the pool's lock
-	number  atomic.Int32   // of the last attempt
-	started int64          // of the first attempt
-	History any            // of the typed layer; the attempt's own
-	here    *time.Duration // set if the caller runs the attempts itself: the delay before the next
+	begun   atomic.Bool        // an attempt has started
+	since   int64              // of its submission, if QueueTimeout is to be watched
+	member  int                // whose queue it belongs to, if the pool has several; -1: none yet
+	level   int                // its priority
+	request limits.Request     // what each attempt takes
+	gate    *gate              // where it waits for that; guarded by the pool's lock
+	number  atomic.Int32       // of the last attempt
+	started int64              // of the first attempt
+	History any                // of the typed layer; the attempt's own
+	here    chan time.Duration // set if the caller runs the attempts itself: gets the delay before the next
 	mu      sync.Mutex
 	queue   *time.Timer
 	over    bool
@@ -30,7 +30,7 @@ type record struct {
 
 // Prepare gives c what a call that is not plain needs; before it is submitted.
 func (s *Spec) Prepare(c *cell.Cell, level int, request limits.Request) {
-	c.Extend().Engine = &record{level: level, request: request}
+	c.Extend().Engine = &record{member: -1, level: level, request: request}
 }
 
 func recordOf(c *cell.Cell) *record { return c.Ext.Load().Engine.(*record) }
@@ -74,20 +74,21 @@ type Attempt struct {
 	Elapsed time.Duration // since the first attempt began; set when it is over
 	Took    time.Duration // of this attempt; set when it is over
 
-	Local   any            // the typed layer's
-	permit  *limits.Permit // released when the function has returned
-	worker  *worker
-	spec    *Spec
-	record  *record
-	started int64
-	over    atomic.Bool
-	late    error           // what it ends with when Timeout is over; nil: no timeout
-	bound   context.Context // ends with late
-	cancel  context.CancelFunc
-	detach  func() bool
-	span    func(error)
-	refused error // by the limits: the function is not run
-	leaving []func()
+	Local     any            // the typed layer's
+	permit    *limits.Permit // released when the function has returned
+	worker    *worker
+	spec      *Spec
+	record    *record
+	started   int64
+	over      atomic.Bool
+	late      error           // what it ends with when Timeout is over; nil: no timeout
+	bound     context.Context // ends with late
+	cancel    context.CancelFunc
+	detach    func() bool
+	span      func(error)
+	spanEnded atomic.Bool
+	refused   error // by the limits: the function is not run
+	leaving   []func()
 }
 
 func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
@@ -139,10 +140,17 @@ func (a *Attempt) leave() {
 	if a.detach != nil {
 		a.detach()
 	}
+	a.endSpan(context.Cause(a.Ctx)) // unless conclude has
 	if a.cancel != nil {
 		a.cancel()
 	}
 	a.letGo()
+}
+
+func (a *Attempt) endSpan(err error) {
+	if a.span != nil && a.spanEnded.CompareAndSwap(false, true) {
+		a.span(err)
+	}
 }
 
 // letGo gives the limits back what the function held. That is done before
@@ -211,9 +219,7 @@ func (a *Attempt) conclude(err error, out func() any) (final error, end bool) {
 	p := a.spec.Pool
 	now := p.now()
 	a.Took, a.Elapsed = time.Duration(now-a.started), time.Duration(now-a.record.started)
-	if a.span != nil {
-		a.span(err)
-	}
+	a.endSpan(err)
 	if a.spec.Retry == nil || a.Cell.Aborted() {
 		return err, true
 	}
@@ -222,9 +228,10 @@ func (a *Attempt) conclude(err error, out func() any) (final error, end bool) {
 		return final, true
 	}
 	if here := a.record.here; here != nil {
-		a.Cell.Reopen()
-		p.stats.retries.Add(1)
-		*here = delay
+		if a.Cell.Reopen() { // else somebody has ended the call meanwhile
+			p.stats.retries.Add(1)
+			here <- delay
+		}
 		return nil, false
 	}
 	if a.Cell.Reopen() { // else somebody has ended the call meanwhile

@@ -45,11 +45,8 @@ func (p *Pool) queueOf(c *cell.Cell) *queue {
 // retry stays with the member it had, as long as that stays.
 func (p *Pool) assign(c *cell.Cell) {
 	r := recordOf(c)
-	again := r.number.Load() > 0
-	if !again || r.member >= p.size || p.members[r.member] == nil {
-		if again {
-			p.unassign(r)
-		}
+	if r.member < 0 || r.member >= p.size || p.members[r.member] == nil {
+		p.unassign(r)
 		r.member = p.pick()
 		w := p.members[r.member]
 		w.queue.active.Add(1)
@@ -142,7 +139,7 @@ func (p *Pool) memberDone(c *cell.Cell) {
 // unassign takes a call off its member; under mu. The member may be another
 // one, at the same index, that has never heard of it.
 func (p *Pool) unassign(r *record) {
-	if r.member >= len(p.members) || p.members[r.member] == nil {
+	if r.member < 0 || r.member >= len(p.members) || p.members[r.member] == nil {
 		return
 	}
 	if w := p.members[r.member]; w.queue.active.Load() > 0 {

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -46,6 +47,8 @@ func (p *Pool) borrow() *worker {
 func (p *Pool) repay(w *worker) {
 	stop, poke := false, false
 	p.mu.Lock()
+	lease, leased := p.leases[w]
+	delete(p.leases, w)
 	if w.state == lent {
 		p.busy--
 		if w.failure != nil || p.waiting > 0 && p.waking == nil && !w.retire {
@@ -62,6 +65,9 @@ func (p *Pool) repay(w *worker) {
 		p.calm()
 	}
 	p.mu.Unlock()
+	if leased {
+		lease.cancel(nil)
+	}
 	if poke {
 		w.box.poke()
 	}
@@ -107,10 +113,38 @@ func (p *Pool) expect(c *cell.Cell) {
 	}
 	p.mu.Lock()
 	full := p.crammed()
+	if !full {
+		p.hope(c)
+	}
 	p.mu.Unlock()
 	if full {
 		p.assist(c)
 	}
+}
+
+// hope remembers a call that is waited for inside the pool and for which there
+// is a worker: that may yet go. Under mu.
+func (p *Pool) hope(c *cell.Cell) {
+	if len(p.hopes) >= sweepAt {
+		p.hopes = slices.DeleteFunc(p.hopes, func(c *cell.Cell) bool { return !c.Queued() })
+	}
+	p.hopes = append(p.hopes, c)
+}
+
+// rescue runs the calls whose hope is gone beside the workers; under mu, after
+// a worker has gone or is about to.
+func (p *Pool) rescue() {
+	if len(p.hopes) == 0 || p.phase >= stopping || !p.crammed() {
+		return
+	}
+	for _, c := range p.hopes {
+		if c.Queued() {
+			p.queueOf(c).drop(c)
+			p.waiting--
+			p.hire(c)
+		}
+	}
+	p.hopes = nil
 }
 
 // crammed reports whether no worker is free and none can be made; under mu. In
@@ -250,7 +284,7 @@ func (p *Pool) Lend() *Lent {
 	return w
 }
 
-// Context is handed to the function of a lent call. It ends with the pool.
+// Context is handed to the function of a lent call. It ends with the call.
 func (w *worker) Context() context.Context { return (*lentContext)(w) }
 
 // Return gives the place back after the function has returned with err. It
@@ -289,17 +323,58 @@ func (w *worker) Crash(reason any) error {
 }
 
 // lentContext is a worker as the context of a lent call, whose caller gave
-// context.Background. It is the worker's own and holds nothing of the call, so
-// that a function which keeps it beyond its return sees nothing of others.
+// context.Background. It costs nothing until the function asks for Done; then
+// there is a lease, which ends with the call. A function that keeps the context
+// beyond its return finds it ended, or sees the Done of a later call of the
+// same worker, and nothing else of that.
 type lentContext worker
+
+// lease is the standard context of one lent call.
+type lease struct {
+	context.Context
+	cancel context.CancelCauseFunc
+}
+
+// ended is for those who keep the context of a lent call.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// standard returns the lease, made now if there is none and ask is set; nil
+// without one.
+func (x *lentContext) standard(ask bool) context.Context {
+	p, w := x.pool, (*worker)(x)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if l, ok := p.leases[w]; ok {
+		return l
+	}
+	switch {
+	case !w.lending.Load():
+		return ended
+	case p.phase >= stopping:
+		return p.stopContext()
+	case !ask:
+		return nil
+	}
+	var l lease
+	l.Context, l.cancel = context.WithCancelCause(p.stopContext())
+	if p.leases == nil {
+		p.leases = make(map[*worker]lease)
+	}
+	p.leases[w] = l
+	return l
+}
 
 func (x *lentContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 
-func (x *lentContext) Done() <-chan struct{} { return x.pool.stopContext().Done() }
+func (x *lentContext) Done() <-chan struct{} { return x.standard(true).Done() }
 
 func (x *lentContext) Err() error {
-	if x.pool.stopping() {
-		return x.pool.stopContext().Err()
+	if ctx := x.standard(false); ctx != nil {
+		return ctx.Err()
 	}
 	return nil
 }
@@ -308,16 +383,15 @@ func (x *lentContext) Value(key any) any {
 	if _, ok := key.(cell.CallKey); ok {
 		return (*worker)(x)
 	}
-	if x.pool.stopping() {
-		return x.pool.stopContext().Value(key)
+	if ctx := x.standard(false); ctx != nil {
+		return ctx.Value(key)
 	}
 	return nil
 }
 
 // stopContext ends when the pool begins to stop; it is made when asked for.
+// Under mu.
 func (p *Pool) stopContext() context.Context {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	if p.stopCtx == nil {
 		p.stopCtx, p.stopRun = context.WithCancelCause(context.Background())
 		if p.phase >= stopping {
@@ -330,7 +404,10 @@ func (p *Pool) stopContext() context.Context {
 // OnStop calls fn with the refusal of the pool when that stops, or soon if it
 // has, unless it is called off before.
 func (p *Pool) OnStop(fn func(refusal error)) (callOff func() bool) {
-	return context.AfterFunc(p.stopContext(), func() {
+	p.mu.Lock()
+	stop := p.stopContext()
+	p.mu.Unlock()
+	return context.AfterFunc(stop, func() {
 		p.mu.Lock()
 		err := p.refusal
 		p.mu.Unlock()
@@ -371,23 +448,32 @@ func (p *Pool) RunHere(c *cell.Cell) {
 	p.busy++
 	p.mu.Unlock()
 	defer p.dismiss(w)
-	delay := time.Duration(-1)
-	recordOf(c).here = &delay
+	again := make(chan time.Duration, 1)
+	recordOf(c).here = again
 	p.accompany(c, c.Parent().Done() != nil)
-	for {
+	for next := true; next; next = awaitRetry(c, again) {
 		if p.cfg.Limiter != nil {
 			w.acquire(c)
 		}
 		p.runLent(w, c)
-		if !c.IsOpen() {
-			break
-		}
+	}
+}
+
+// awaitRetry waits until the call is due for another attempt, and returns true,
+// or until it is complete. The one who decides may be a timeout that is still
+// at it when the function has returned.
+func awaitRetry(c *cell.Cell, again <-chan time.Duration) bool {
+	select {
+	case delay := <-again:
 		t := time.NewTimer(delay)
+		defer t.Stop()
 		select {
 		case <-t.C:
+			return true
 		case <-c.DoneChan():
+			return false
 		}
-		t.Stop()
+	case <-c.DoneChan():
+		return false
 	}
-	<-c.DoneChan() // whoever ended it may still be writing
 }

@@ -9,6 +9,7 @@ package pool
 
 import (
 	"context"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -106,6 +107,8 @@ type Pool struct {
 	members   []*worker // by index; nil: no such worker now
 	live      int
 	busy      int                  // workers at work, lent ones included
+	hopes     []*cell.Cell         // see hope
+	leases    map[*worker]lease    // of lent calls that have asked for Done
 	spares    map[*worker]struct{} // beyond the pool's size; see spare
 	turn      int                  // of RoundRobin
 	due       []*worker            // members that were given a call
@@ -168,6 +171,9 @@ func (p *Pool) Size() int {
 	defer p.mu.Unlock()
 	return p.size
 }
+
+// logger is that of the system with the task's name.
+func (p *Pool) logger() *slog.Logger { return p.System().Log().With("task", p.name) }
 
 // System returns where the pool lives.
 func (p *Pool) System() *actor.System {
@@ -232,7 +238,7 @@ type Settler interface {
 func (p *Pool) Bind(s *Spec) *Spec {
 	s.Pool = p
 	s.Plain = s.Timeout == 0 && s.QueueTimeout == 0 && !s.Inline && s.Retry == nil && s.Trace == nil && !p.perMember() && !p.cfg.Ranked && p.cfg.Limiter == nil && s.Wrap == nil
-	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, Expect: p.expect, Spec: s}
+	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, Expect: p.expect, Log: p.logger, Spec: s}
 	return s
 }
 

@@ -32,6 +32,7 @@ func (p *Pool) Resize(n int) error {
 		}
 	}
 	p.tellReady()
+	p.rescue()
 	w, grow := p.summon()
 	p.mu.Unlock()
 	p.rouse(w, grow)

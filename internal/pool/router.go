@@ -31,7 +31,9 @@ func (p *Pool) begin() bool {
 		if n > 1 { // an abandoned function of an earlier pool holds the name
 			id = fmt.Sprintf("%s-%d", id, n)
 		}
-		pid, err := as.Root.Copy().SpawnNamed(props, id)
+		// Not from as.Root: that may carry spawn middleware of the user's, which
+		// must not run under our lock.
+		pid, err := proto.NewRootContext(as, nil).SpawnNamed(props, id)
 		if err == nil {
 			p.run(pid)
 			return true
@@ -74,25 +76,49 @@ func (p *Pool) Props() *proto.Props {
 		proto.WithSpawnFunc(func(as *proto.ActorSystem, id string, _ *proto.Props, parent proto.SpawnerContext) (*proto.PID, error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			if p.phase != idle {
+			switch {
+			case p.phase > running:
+				return nil, p.refusal
+			case p.phase == running:
 				return nil, ErrLive
 			}
-			pid, err := proto.DefaultSpawner(as, id, p.rootProps(), parent)
-			if err != nil {
-				return nil, err
-			}
-			p.system = actor.Wrap(as)
-			p.run(pid)
-			return pid, nil
+			return p.spawnUnder(actor.Wrap(as), id, parent)
 		}))
 }
 
-// PID starts the pool and returns the router's address; nil once stopped
-// without ever having started.
+// spawnUnder starts the pool in s, whose it then is. Under mu.
+func (p *Pool) spawnUnder(s *actor.System, id string, parent proto.SpawnerContext) (*proto.PID, error) {
+	u := Unit{Pool: p}
+	if s != p.system {
+		if _, err := s.Units().Add(p.name, "task", true, u); err != nil {
+			return nil, fmt.Errorf("task: spawn of %q: %w", p.name, err)
+		}
+	}
+	pid, err := proto.DefaultSpawner(s.ActorSystem(), id, p.rootProps(), parent)
+	if s != p.system {
+		if err != nil {
+			s.Units().Remove(p.name, u)
+			return nil, err
+		}
+		p.system.Units().Remove(p.name, u)
+		p.system = s
+	}
+	if err != nil {
+		return nil, err
+	}
+	p.run(pid)
+	return pid, nil
+}
+
+// PID starts the pool and returns the router's address. That of a pool which
+// was stopped before it started is where nobody lives.
 func (p *Pool) PID() *proto.PID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.begin()
+	if p.pid == nil {
+		p.pid = proto.NewPID(p.system.ActorSystem().Address(), "task/"+p.name)
+	}
 	return p.pid
 }
 
@@ -204,6 +230,7 @@ func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 			p.bequeath(w)
 		}
 	}
+	p.rescue()
 	w, more := p.summon()
 	p.mu.Unlock()
 	p.rouse(w, more)

@@ -163,6 +163,7 @@ func (p *Pool) endWork(w *worker) (stop bool) {
 func (p *Pool) settleDown(w *worker) (stop bool) {
 	if w.retire || p.cfg.OnDemand {
 		w.state = gone
+		p.rescue()
 		p.calm()
 		return p.phase < stopping // from then on the router stops them all
 	}

@@ -164,6 +164,8 @@ func (t *watch) flush() {
 
 func (t *watch) ended(c *cell.Cell, last bool) {
 	if specOf(c).Bulk { // it has timed what it stands for, and set the mark
+		t.flush()
+		t.pool.stats.wait.raise(t.longest)
 		return
 	}
 	t.n++

@@ -36,6 +36,9 @@ func release(c chan struct{}) {
 // Drain refuses new calls and returns when all others are done; when ctx ends,
 // it stops the pool instead and returns the cause.
 func (p *Pool) Drain(ctx context.Context) (Report, error) {
+	if p.inside(ctx) {
+		return Report{}, p.cfg.Faults.WouldDeadlock
+	}
 	p.mu.Lock()
 	if p.phase == running {
 		p.phase = draining
@@ -169,7 +172,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 	p.phase = stopped
 	p.dispatchGone = p.dispatch.Close()
 	p.mu.Unlock()
-	p.cfg.System.Units().Remove(p.name, Unit{Pool: p})
+	p.system.Units().Remove(p.name, Unit{Pool: p})
 	close(p.over)
 }
 

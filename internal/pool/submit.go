@@ -135,7 +135,26 @@ type blocked struct {
 	ready chan struct{} // closed once the call is in the queue
 }
 
-func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue }
+// full reports whether the queue has no room; under mu. Calls that a worker is
+// free for, or on its way to, do not count as waiting.
+func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue && p.waiting >= p.cfg.Queue+p.idle() }
+
+// idle counts the places of workers that are not at work; under mu.
+func (p *Pool) idle() int {
+	if p.size == 0 {
+		return p.waiting // a worker for each
+	}
+	if !p.perMember() {
+		return max(0, p.size-(p.busy-len(p.spares))-p.gated)
+	}
+	n := 0
+	for _, w := range p.members {
+		if w != nil && w.state <= parked && w.state != active && w.queue.size() > w.queue.husks {
+			n++
+		}
+	}
+	return n
+}
 
 // crowd handles a submission to a full queue. It is called with mu held and
 // releases it.
