@@ -17,6 +17,20 @@ type Unit interface {
 	Describe() any
 }
 
+// Halter is a Unit that can let go of what it runs and yet keep what waits: a
+// pool, to the supervision tree above it.
+type Halter interface {
+	Unit
+	// Owns reports whether id is that of the unit's actor now.
+	Owns(id string) bool
+	// Halt lets the workers go, each after what it has in hand, and starts no
+	// others until Continue. It calls done once, on any goroutine, when the last
+	// of them is gone.
+	Halt(done func())
+	// Continue undoes Halt.
+	Continue()
+}
+
 // Registry holds the units of one System in order of registration.
 type Registry struct {
 	// OnAdd, if set before the first use, is called after each registration,
