@@ -22,7 +22,8 @@
 // A Future completes exactly once. It has a PID when one is asked for
 // ([Future.PID]), so that any actor can complete it by a message or answer a
 // request in its name, and it can be piped to actors ([Future.PipeTo]), each of
-// which receives a [Result] by value.
+// which receives a [Result] by value. [FromProto] makes a Future of one of
+// protoactor's own.
 //
 // # Looking at it
 //

@@ -3,6 +3,7 @@ package task_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -290,7 +291,7 @@ func TestWrappedSystemsDoNotDisturbEachOther(t *testing.T) {
 	})
 }
 
-func TestFailedPoolEndsUnderItsParentAndSparesIt(t *testing.T) {
+func TestFailedPoolIsItsParentsToStop(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, sys *actor.System) {
 		p := task.MustNew(fragile, task.System(sys), task.Workers(1),
@@ -305,15 +306,49 @@ func TestFailedPoolEndsUnderItsParentAndSparesIt(t *testing.T) {
 			case *proto.Terminated:
 				close(gone)
 			}
-		}))
+		}, proto.WithSupervisor(supervisor.Policy{Decide: func(err error) supervisor.Directive {
+			is(t, "what the parent hears", err, errBoom)
+			return supervisor.Stop
+		}}.Strategy())))
 		<-spawned
 		is(t, "panic", failure(p.Submit(context.Background(), -1)), errBoom)
-		<-gone // the parent hears of it
+		<-gone
 		is(t, "later", failure(p.Submit(context.Background(), 1)), task.ErrFailed)
 		if _, ok := sys.ActorSystem().ProcessRegistry.Get(parent); !ok {
 			t.Error("the parent is gone with the task")
 		}
 		sys.ActorSystem().Root.Stop(parent)
+	})
+}
+
+func TestFailedPoolComesBackIfItsParentRestartsIt(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		g := newGate()
+		fn := func(ctx context.Context, x int) (int, error) {
+			if x < 0 {
+				panic(errBoom)
+			}
+			return g.pass(ctx, x)
+		}
+		p := task.MustNew(fn, task.System(sys), task.Workers(1),
+			task.Supervise(supervisor.Policy{Decide: func(error) supervisor.Directive { return supervisor.Escalate }}))
+		f := adopt(sys, p.Props(), "pool") // under the engine's own strategy
+		for range 3 {
+			bad, waiting := p.Submit(context.Background(), -1), p.Submit(context.Background(), 1)
+			is(t, "panic", failure(bad), errBoom)
+			is(t, "call that waited", failure(waiting), task.ErrFailed)
+			is(t, "cause of the call that waited", failure(waiting), errBoom)
+			synctest.Wait()
+			good := p.Submit(context.Background(), 2)
+			<-g.started
+			g.open <- struct{}{}
+			equal(t, "after the restart", result(t, good), 2)
+			equal(t, "PID", p.PID().Id, f.child.Id)
+		}
+		sys.ActorSystem().Root.Stop(f.parent)
+		synctest.Wait()
+		isStopped(t, "after the parent's stop", failure(p.Submit(context.Background(), 3)), false)
 	})
 }
 
@@ -366,27 +401,91 @@ func TestWorkersStoppedByOthersLoseNoCall(t *testing.T) {
 
 func TestTaskWhoseActorIsStoppedByOthersIsStopped(t *testing.T) {
 	t.Parallel()
-	for how, stop := range map[string]func(*proto.RootContext, *actor.PID){"Stop": (*proto.RootContext).Stop, "Poison": (*proto.RootContext).Poison} {
-		t.Run(how, func(t *testing.T) {
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		before := registered(sys)
+		g := newGate()
+		p := task.MustNew(g.pass, task.System(sys), task.Workers(1), task.Name("square"))
+		running, waiting := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+		synctest.Wait()
+		sys.ActorSystem().Root.Stop(p.PID())
+		isStopped(t, "running", failure(running), true)
+		isStopped(t, "waiting", failure(waiting), false)
+		synctest.Wait()
+		isStopped(t, "later", failure(p.Submit(context.Background(), 3)), false)
+		equal(t, "report", p.Stop(), task.Report{Cancelled: 1, NeverStarted: 1})
+		equal(t, "registry entries beyond those before", registered(sys), before)
+		again, err := task.New(sq, task.System(sys), task.Name("square"))
+		if err != nil {
+			t.Fatalf("the name is not free: %v", err)
+		}
+		again.Stop()
+	})
+}
+
+func TestTaskWhoseActorIsPoisonedDrains(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		before := registered(sys)
+		g := newGate()
+		p := task.MustNew(g.pass, task.System(sys), task.Workers(1))
+		running, waiting := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
+		synctest.Wait()
+		sys.ActorSystem().Root.Poison(p.PID())
+		synctest.Wait()
+		isStopped(t, "later", failure(p.Submit(context.Background(), 3)), false)
+		close(g.open)
+		equal(t, "running", result(t, running), 1)
+		equal(t, "waiting", result(t, waiting), 2)
+		synctest.Wait()
+		equal(t, "report", p.Stop(), task.Report{Finished: 2})
+		equal(t, "registry entries beyond those before", registered(sys), before)
+	})
+}
+
+func TestPoolOfAParentThatRestartsComesBack(t *testing.T) {
+	t.Parallel()
+	for name, opts := range engines() {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			bubble(t, func(t *testing.T, sys *actor.System) {
 				before := registered(sys)
-				g := newGate()
-				p := task.MustNew(g.pass, task.System(sys), task.Workers(1), task.Name("square"))
-				running, waiting := p.Submit(context.Background(), 1), p.Submit(context.Background(), 2)
-				synctest.Wait()
-				stop(sys.ActorSystem().Root, p.PID())
-				isStopped(t, "running", failure(running), true)
-				isStopped(t, "waiting", failure(waiting), false)
-				synctest.Wait()
-				isStopped(t, "later", failure(p.Submit(context.Background(), 3)), false)
-				equal(t, "report", p.Stop(), task.Report{Cancelled: 1, NeverStarted: 1})
-				equal(t, "registry entries beyond those before", registered(sys), before)
-				again, err := task.New(sq, task.System(sys), task.Name("square"))
-				if err != nil {
-					t.Fatalf("the name is not free: %v", err)
+				p := task.MustNew(sq, append(opts, task.System(sys), task.Name("square"))...)
+				child := make(chan *actor.PID, 1)
+				grandparent := sys.ActorSystem().Root.Spawn(proto.PropsFromFunc(func(ctx proto.Context) {
+					if _, ok := ctx.Message().(*proto.Started); !ok {
+						return
+					}
+					ctx.Spawn(proto.PropsFromFunc(func(ctx proto.Context) {
+						switch ctx.Message().(type) {
+						case *proto.Started:
+							pid, err := ctx.SpawnNamed(p.Props(), "pool")
+							if err != nil {
+								t.Error(err)
+							}
+							child <- pid
+						case string:
+							panic(errBoom)
+						}
+					}))
+				}))
+				for range 3 {
+					pid := <-child
+					equal(t, "result", result(t, p.Submit(context.Background(), 3)), 9)
+					equal(t, "PID of the handle", p.PID().Id, pid.Id)
+					parent := proto.NewPID(pid.Address, strings.TrimSuffix(pid.Id, "/pool"))
+					sys.ActorSystem().Root.Send(parent, "fail")
+					synctest.Wait()
 				}
-				again.Stop()
+				<-child
+				equal(t, "tasks in the snapshot", len(sys.Snapshot().Tasks), 1)
+				sys.ActorSystem().Root.Stop(grandparent)
+				synctest.Wait()
+				isStopped(t, "after the end of its parent", failure(p.Submit(context.Background(), 3)), false)
+				equal(t, "registry entries beyond those before", registered(sys), before)
+				p.Stop()
+				g := adopt(sys, p.Props(), "pool")
+				is(t, "spawn after its own Stop", g.err, task.ErrStopped)
+				sys.ActorSystem().Root.Stop(g.parent)
 			})
 		})
 	}

@@ -31,6 +31,7 @@ const (
 	aborted   uint64 = 1 << 2 // ended by someone other than its function
 	queued    uint64 = 1 << 3 // held by a queue; guarded by the queue's lock
 	asked     uint64 = 1 << 4 // its function has asked for Done
+	hosting   uint64 = 1 << 5 // see Host
 	idShift          = 8
 )
 
@@ -42,6 +43,7 @@ const (
 	Cancelled Why = iota // by its Future, its caller's ctx, or a message
 	TimedOut
 	Stopped // with the pool
+	Failed  // before its function could begin
 )
 
 // Owner is what stands behind a cell that is a call. Ended is called once,
@@ -131,6 +133,24 @@ func (c *Cell) move(from, to State) bool {
 		}
 	}
 }
+
+// Host notes that something goes on inside the call which its function's end
+// has to wait for, and reports whether that is still possible: the call is
+// Running. Whoever ends the function looks at Hosting afterwards.
+func (c *Cell) Host() bool {
+	for {
+		w := c.word.Load()
+		if State(w&stateMask) != Running {
+			return false
+		}
+		if c.word.CompareAndSwap(w, w|hosting) {
+			return true
+		}
+	}
+}
+
+// Hosting reports whether Host was ever granted.
+func (c *Cell) Hosting() bool { return c.word.Load()&hosting != 0 }
 
 // Claim takes the right to complete the cell. It returns the state the cell
 // was in and whether the claim was won.

@@ -145,3 +145,13 @@ func (d *Dispatcher) Close() <-chan struct{} {
 	}
 	return d.gone
 }
+
+// Reopen undoes Close.
+func (d *Dispatcher) Reopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		d.end()
+		d.closed, d.armed = false, false
+	}
+}

@@ -13,10 +13,14 @@ import (
 // record is what the engine keeps of a call that is not plain, from its
 // submission to its end.
 type record struct {
-	begun   atomic.Bool        // an attempt has started
-	since   int64              // of its submission, if QueueTimeout is to be watched
-	member  int                // whose queue it belongs to, if the pool has several; -1: none yet
-	level   int                // its priority
+	begun   atomic.Bool // an attempt has started
+	since   int64       // of its submission, if QueueTimeout is to be watched
+	member  int         // whose queue it belongs to, if the pool has several; -1: none yet
+	level   int         // its priority
+	key     uint64      // of the member it belongs to, if keyed
+	keyed   bool
+	lined   bool               // it waits in the line of its member; guarded by the pool's lock
+	awaited *cell.Cell         // a call of a member waits for it; guarded by the pool's lock
 	request limits.Request     // what each attempt takes
 	gate    *gate              // where it waits for that; guarded by the pool's lock
 	number  atomic.Int32       // of the last attempt
@@ -31,6 +35,13 @@ type record struct {
 // Prepare gives c what a call that is not plain needs; before it is submitted.
 func (s *Spec) Prepare(c *cell.Cell, level int, request limits.Request) {
 	c.Extend().Engine = &record{member: -1, level: level, request: request}
+}
+
+// Key makes a call that is prepared belong to the member of key; before it is
+// submitted.
+func Key(c *cell.Cell, key uint64) {
+	r := recordOf(c)
+	r.key, r.keyed = key, true
 }
 
 func recordOf(c *cell.Cell) *record { return c.Ext.Load().Engine.(*record) }
@@ -95,6 +106,9 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 	r := recordOf(c)
 	r.begun.Store(true)
 	r.stopQueueTimer()
+	if w.member != nil && w.index >= 0 {
+		r.member = int(w.index) // where its retries go
+	}
 	number := int(r.number.Add(1))
 	now := s.Pool.now()
 	if number == 1 {
@@ -102,6 +116,7 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 	}
 	a := &Attempt{Cell: c, Ctx: c.AsContext(), Number: number, History: &r.History,
 		worker: w, spec: s, record: r, started: now}
+	w.attempt = a // from here on a panic in what others gave us releases the permit
 	a.permit, a.refused = w.admitted()
 	if a.refused != nil {
 		return a
@@ -280,17 +295,34 @@ func (p *Pool) requeue(c *cell.Cell) {
 	p.again(c, inside)
 }
 
+// enqueueAgain puts a call in line that has had an attempt. With a member it
+// keeps its place, since it may be half-way through something there.
+func (p *Pool) enqueueAgain(c *cell.Cell) {
+	if p.cfg.State == nil || p.perMember() {
+		p.enqueue(c)
+		return
+	}
+	p.putBack(c)
+}
+
 // again puts c back into the queue; called with mu held, which it releases.
 func (p *Pool) again(c *cell.Cell, inside bool) {
 	if c.IsOpen() && !c.Queued() {
 		c.Stamp = p.now()
-		if inside && p.crammed() {
-			p.hire(c) // a function of ours may be waiting for it
+		if inside && p.cfg.State == nil && p.crammed() {
+			p.hire(c, nil) // a function of ours may be waiting for it
 		} else {
-			p.enqueue(c)
+			p.enqueueAgain(c)
 		}
+	}
+	var outer *cell.Cell
+	if r := recordIf(c); r != nil {
+		outer = r.awaited
 	}
 	w, grow := p.summon()
 	p.mu.Unlock()
 	p.rouse(w, grow)
+	if outer != nil {
+		p.assistMember(c, outer)
+	}
 }

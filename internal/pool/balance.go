@@ -35,10 +35,13 @@ func (p *Pool) heir(w *worker) *worker {
 }
 
 func (p *Pool) queueOf(c *cell.Cell) *queue {
-	if !p.perMember() {
-		return &p.queue
+	if p.perMember() {
+		return p.members[recordOf(c).member].queue
 	}
-	return p.members[recordOf(c).member].queue
+	if r := recordIf(c); r != nil && r.lined {
+		return p.lines[r.member]
+	}
+	return &p.queue
 }
 
 // assign picks a member for c and puts it in that member's line; under mu. A
@@ -47,7 +50,7 @@ func (p *Pool) assign(c *cell.Cell) {
 	r := recordOf(c)
 	if r.member < 0 || r.member >= p.size || p.members[r.member] == nil {
 		p.unassign(r)
-		r.member = p.pick()
+		r.member = p.choose(r)
 		w := p.members[r.member]
 		w.queue.active.Add(1)
 		w.total.Add(1)
@@ -66,13 +69,21 @@ func (p *Pool) bequeath(w *worker) {
 	for c := w.queue.pop(); c != nil; c = w.queue.pop() {
 		r := recordOf(c)
 		w.queue.active.Add(-1)
-		r.member = p.pick()
+		r.member = p.choose(r)
 		heir := p.members[r.member]
 		heir.queue.active.Add(1)
 		heir.total.Add(1)
 		heir.queue.push(c, p.level(c))
 		p.due = append(p.due, heir)
 	}
+}
+
+// choose picks the member of a call's key, or any.
+func (p *Pool) choose(r *record) int {
+	if r.keyed {
+		return p.home(r.key)
+	}
+	return p.pick()
 }
 
 // pick chooses by the pool's balance; ties go to the lowest index. There is no

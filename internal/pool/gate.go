@@ -162,7 +162,7 @@ func (g *gate) Granted(permit *limits.Permit, err error) {
 
 // giveUp ends the wait at the gate of a call that has ended.
 func (p *Pool) giveUp(g *gate) {
-	if !g.ticket.Cancel() {
+	if g.ticket == nil || !g.ticket.Cancel() {
 		return // Granted comes or has come, and wakes the worker
 	}
 	p.mu.Lock()
@@ -181,6 +181,7 @@ func (p *Pool) quit(w *worker) func() {
 	p.through(g)
 	w.gate = nil
 	p.endBatch(w)
+	p.calm()
 	if g.told {
 		return func() { p.unused(g.permit) }
 	}

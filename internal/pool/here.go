@@ -30,11 +30,32 @@ func (p *Pool) RunHere(c *cell.Cell) {
 	recordOf(c).here = again
 	p.accompany(c, c.Parent().Done() != nil)
 	for next := true; next; next = awaitRetry(c, again) {
+		if p.cfg.State != nil {
+			if !p.runInTurn(w, c) {
+				return
+			}
+			continue
+		}
 		if p.cfg.Limiter != nil {
 			w.acquire(c)
 		}
 		p.runLent(w, c)
 	}
+}
+
+// runInTurn runs c with the state of an Inline pool; false if c has ended
+// before.
+func (p *Pool) runInTurn(w *worker, c *cell.Cell) bool {
+	release, ok := p.takeTurn(w, c)
+	if !ok {
+		return false
+	}
+	defer release() // also on runtime.Goexit
+	if p.cfg.Limiter != nil {
+		w.acquire(c)
+	}
+	p.runLent(w, c)
+	return true
 }
 
 // awaitRetry waits until the call is due for another attempt, and returns true,

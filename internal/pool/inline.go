@@ -35,6 +35,9 @@ func (p *Pool) borrow() *worker {
 	}
 	w.state = lent
 	p.busy++
+	if w.member != nil {
+		w.member.lent = true
+	}
 	return w
 }
 
@@ -44,11 +47,15 @@ func (p *Pool) repay(w *worker) {
 	p.mu.Lock()
 	lease, leased := p.leases[w]
 	delete(p.leases, w)
+	if w.member != nil {
+		w.member.lent = false
+		w.member.leave()
+	}
 	if w.state == lent {
 		p.busy--
-		if w.failure != nil || p.waiting > 0 && p.waking == nil && !w.retire {
+		if w.failure != nil || !w.retire && (p.waiting > p.lined && p.waking == nil || p.lineOf(w) != nil) {
 			w.state, poke = woken, true
-			if w.failure == nil {
+			if w.failure == nil && p.waking == nil {
 				p.waking = w
 			}
 			p.calm()

@@ -49,6 +49,7 @@ type Config struct {
 	StopGrace   time.Duration
 	Policy      *supervisor.Policy                        // nil: a panic leaves the worker as it is
 	Limiter     limits.Limiter                            // taken before each attempt; nil: none
+	State       *State                                    // of stateful workers; nil: a task
 	Ranked      bool                                      // calls have priorities
 	Receive     func(message any, sender *proto.PID) bool // takes a message for the pool; false: not for it
 	Faults      Faults
@@ -107,11 +108,24 @@ type Pool struct {
 	members   []*worker // by index; nil: no such worker now
 	live      int
 	busy      int                  // workers at work, lent ones included
-	hopes     []*cell.Cell         // see hope
+	hopes     []hoped              // see hope
 	leases    map[*worker]lease    // of lent calls that have asked for Done
 	spares    map[*worker]struct{} // beyond the pool's size; see spare
 	turn      int                  // of RoundRobin
 	due       []*worker            // members that were given a call
+	lines     []*queue             // by place, beside the shared queue; see line
+	lined     int                  // calls that wait in lines
+	dueLines  []int                // places whose line was given a call
+	barred    []int                // places that the policy has closed
+	opening   int                  // workers that open their state
+	holding   bool                 // no worker is made until the backoff is over
+	halted    bool                 // no worker is made until the supervisor says so
+	onHalt    func()               // called when the last worker is gone
+	orphaned  bool                 // stopped by its parent, not by its owner
+	collapsed bool                 // gave up, and waits for its parent to decide
+	turnstile chan struct{}        // of an Inline pool with a state: has room for who may use it
+	solo      *worker              // the same pool's
+	soloAfter int64                // no call before that; of who has the turn
 	vacant    int                  // no free index below
 	unarrived int                  // workers made that have not started yet
 	expelled  int                  // workers that the policy has stopped for good
@@ -153,13 +167,24 @@ func New(cfg Config, faults func(name string) Faults) (*Pool, error) {
 	if cfg.Ranked {
 		p.queue.ranks = &ranking{}
 	}
-	name, err := cfg.System.Units().Add(cfg.Name, "task", cfg.Unique, Unit{Pool: p})
+	if cfg.State != nil && cfg.OnDemand {
+		p.turnstile, p.solo = make(chan struct{}, 1), newWorker(p, 0)
+	}
+	name, err := cfg.System.Units().Add(cfg.Name, p.kind(), cfg.Unique, Unit{Pool: p})
 	if err != nil {
 		return nil, err
 	}
 	p.name = name
 	p.cfg.Faults = faults(name)
 	return p, nil
+}
+
+// kind is what the pool is to its users.
+func (p *Pool) kind() string {
+	if p.cfg.State != nil {
+		return actor.KindWorker
+	}
+	return actor.KindTask
 }
 
 // Name returns the name under which the pool is registered.
@@ -232,6 +257,8 @@ type Settler interface {
 	Begun() int64   // when the call in hand began, by Clock
 	Mark(now int64) // now, when it ends
 	Crowded() bool  // whether others wait
+
+	Member() any // the state of the member that runs the call
 }
 
 // Bind completes a Spec for p.

@@ -101,6 +101,18 @@ func (q *queue) drop(c *cell.Cell) {
 	q.tidy()
 }
 
+// before reports whether the head of q, which has one, is to go before that of
+// other.
+func (q *queue) before(other *queue) bool {
+	if q.ranks != nil {
+		a, b := q.ranks.cells[0], other.ranks.cells[0]
+		if a.key != b.key {
+			return a.key < b.key
+		}
+	}
+	return q.peek().ID() < other.peek().ID()
+}
+
 func (q *queue) tidy() {
 	if q.husks >= sweepAt && q.husks > q.size()/2 {
 		q.sweep()
@@ -246,18 +258,19 @@ func rank(stamp int64, level int) int64 {
 	return stamp - int64(max(-most, min(most, level)))*int64(time.Second)
 }
 
-func (r *ranking) next() int64 { r.seq++; return r.seq }
-
-func (r *ranking) Len() int { return len(r.cells) }
-func (r *ranking) Less(i, j int) bool {
-	a, b := r.cells[i], r.cells[j]
+func less(a, b ranked) bool {
 	if a.key != b.key {
 		return a.key < b.key
 	}
 	return a.seq < b.seq
 }
-func (r *ranking) Swap(i, j int) { r.cells[i], r.cells[j] = r.cells[j], r.cells[i] }
-func (r *ranking) Push(x any)    { r.cells = append(r.cells, x.(ranked)) }
+
+func (r *ranking) next() int64 { r.seq++; return r.seq }
+
+func (r *ranking) Len() int           { return len(r.cells) }
+func (r *ranking) Less(i, j int) bool { return less(r.cells[i], r.cells[j]) }
+func (r *ranking) Swap(i, j int)      { r.cells[i], r.cells[j] = r.cells[j], r.cells[i] }
+func (r *ranking) Push(x any)         { r.cells = append(r.cells, x.(ranked)) }
 func (r *ranking) Pop() any {
 	n := len(r.cells) - 1
 	x := r.cells[n]

@@ -22,7 +22,7 @@ func (p *Pool) Resize(n int) error {
 		p.mu.Unlock()
 		return err
 	}
-	p.size, p.expelled = n, 0
+	p.size, p.expelled, p.barred, p.vacant = n, 0, nil, 0
 	var stop []*proto.PID
 	if p.phase == running {
 		if p.perMember() {
@@ -31,6 +31,7 @@ func (p *Pool) Resize(n int) error {
 			stop = p.trim()
 		}
 	}
+	p.realign()
 	p.tellReady()
 	p.rescue()
 	w, grow := p.summon()
@@ -49,6 +50,9 @@ func (p *Pool) stopWorkers(pids []*proto.PID) {
 // trim retires what is too much: idle workers at once, others when they have
 // nothing in hand. Under mu.
 func (p *Pool) trim() (stop []*proto.PID) {
+	if p.cfg.State != nil {
+		return p.trimMembers()
+	}
 	surplus := p.live - p.size
 	for _, w := range p.members {
 		if w != nil {
@@ -71,6 +75,21 @@ func (p *Pool) trim() (stop []*proto.PID) {
 			if w.state == gated { // its call goes back to the queue
 				stop = append(stop, w.pid)
 			}
+		}
+	}
+	return stop
+}
+
+// trimMembers retires the members from the top, since keys are given to places.
+// Under mu.
+func (p *Pool) trimMembers() (stop []*proto.PID) {
+	for i, w := range p.members {
+		if w == nil {
+			continue
+		}
+		w.retire = i >= p.size
+		if w.retire && (w.state == parked || w.state == gated) {
+			stop = append(stop, w.pid)
 		}
 	}
 	return stop
@@ -149,6 +168,10 @@ func (p *Pool) Ready(ctx context.Context) error {
 		err := p.refusal
 		p.mu.Unlock()
 		return err
+	}
+	if p.solo != nil {
+		p.mu.Unlock()
+		return p.readySolo()
 	}
 	if p.cfg.OnDemand || p.complete() {
 		p.mu.Unlock()

@@ -18,7 +18,10 @@ func (p *Pool) summon() (w *worker, grow bool) {
 	if p.perMember() {
 		return p.summonMember()
 	}
-	if p.waiting == 0 || p.waking != nil || p.asking || p.phase == stopping || p.phase == stopped {
+	if len(p.dueLines) > 0 && p.summonLines() {
+		return nil, true
+	}
+	if p.waiting == p.lined || p.waking != nil || p.asking || p.phase == stopping || p.phase == stopped {
 		return nil, false
 	}
 	if n := len(p.free); n > 0 {
@@ -61,7 +64,7 @@ func (p *Pool) startWork(w *worker) {
 func (p *Pool) leaveWork(w *worker, s workerState) {
 	w.state = s
 	p.busy--
-	if s == woken && p.waking == nil {
+	if s == woken && p.waking == nil && !w.stray {
 		p.waking = w
 	}
 	p.calm()
@@ -69,26 +72,27 @@ func (p *Pool) leaveWork(w *worker, s workerState) {
 
 // take fills the worker's batch; false if there is nothing to do. Under mu.
 func (p *Pool) take(w *worker) bool {
-	if w.retire || p.phase >= stopping || w.used || p.asking && w.queue == nil {
+	if w.retire || p.phase >= stopping || w.used {
 		return false
 	}
-	q := &p.queue
-	if w.queue != nil {
-		q = w.queue
+	if p.asking && w.queue == nil {
+		p.owe(w)
+		return false
 	}
+	q := p.source(w)
 	n := p.share(q.size() - q.husks)
 	for len(w.batch) < n {
 		c := q.pop()
 		if c == nil {
 			break
 		}
-		p.waiting--
+		p.popped(c)
 		w.batch = append(w.batch, c)
 	}
 	if p.waiting < deepQueue && p.deep.Load() {
 		p.deep.Store(false)
 	}
-	if len(w.batch) == 0 && w.queue == nil && p.batches > 0 {
+	if len(w.batch) == 0 && w.queue == nil && p.batches > 0 && p.cfg.State == nil {
 		p.steal(w)
 	}
 	if len(p.blocked) > 0 {
@@ -107,6 +111,9 @@ func (p *Pool) share(n int) int {
 	pace := p.pace.Load()
 	if pace == 0 || p.cfg.Queue > 0 || p.cfg.Limiter != nil || p.cfg.OnDemand || p.queue.ranks != nil {
 		return 1
+	}
+	if p.cfg.State != nil && (p.size > 1 || p.interleaved()) {
+		return 1 // nobody may take over what a member has in hand
 	}
 	// By size, not by those who live: others can be made, and are if a call is left.
 	return max(1, min(n/max(1, p.size), int(batchTime/pace), mostBatch))
@@ -138,18 +145,23 @@ func (p *Pool) endBatch(w *worker) {
 	if len(w.batch) > 1 {
 		p.batches--
 	}
-	q := &p.queue
-	if w.queue != nil {
-		q = w.queue
-	}
 	for i := len(w.batch) - 1; i >= w.next; i-- {
 		if c := w.batch[i]; c.IsOpen() && !c.Queued() {
-			q.unpop(c, p.level(c))
-			p.waiting++
+			p.giveBack(w, c)
 		}
 	}
 	clear(w.batch)
 	w.batch, w.next = w.batch[:0], 0
+}
+
+// giveBack puts a call that was not begun back to where it was taken from.
+func (p *Pool) giveBack(w *worker, c *cell.Cell) {
+	if w.queue == nil {
+		p.putBack(c)
+		return
+	}
+	w.queue.unpop(c, p.level(c))
+	p.waiting++
 }
 
 // endWork parks a worker that found nothing, or reports that it has to stop.
@@ -250,6 +262,8 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 	case specOf(c).Bulk: // whoever runs it counts what it stands for
 	case why == cell.TimedOut:
 		p.stats.timedOut.Add(1)
+	case why == cell.Failed:
+		p.stats.gone[failure].Add(1)
 	default:
 		p.stats.cancelled.Add(1)
 	}
@@ -283,8 +297,7 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 // forget takes a call that nobody runs out of wherever it waits; under mu.
 func (p *Pool) forget(c *cell.Cell) {
 	if c.Queued() {
-		p.queueOf(c).drop(c)
-		p.waiting--
+		p.unqueue(c)
 		return
 	}
 	if t, waits := p.retries[c]; waits {

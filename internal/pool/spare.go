@@ -9,8 +9,8 @@ import (
 
 // help implements cell.Owner.Help.
 func (p *Pool) help(c *cell.Cell, ctx context.Context) {
-	if p.inside(ctx) {
-		p.assist(c)
+	if outer, inside := p.caller(ctx); inside {
+		p.assist(c, outer)
 		return
 	}
 	p.expect(c)
@@ -39,27 +39,35 @@ func (p *Pool) help(c *cell.Cell, ctx context.Context) {
 // expect implements cell.Owner.Expect: a call that was submitted from inside a
 // full pool and is waited for must not depend on one of the pool's workers.
 func (p *Pool) expect(c *cell.Cell) {
-	if !p.inside(c.Parent()) {
+	outer, inside := p.caller(c.Parent())
+	if !inside {
+		return
+	}
+	if p.cfg.State != nil {
+		p.assist(c, outer)
 		return
 	}
 	p.mu.Lock()
 	full := p.crammed()
 	if !full {
-		p.hope(c)
+		p.hope(c, outer)
 	}
 	p.mu.Unlock()
 	if full {
-		p.assist(c)
+		p.assist(c, outer)
 	}
 }
 
+// hoped is a call that is waited for inside the pool.
+type hoped struct{ call, outer *cell.Cell }
+
 // hope remembers a call that is waited for inside the pool and for which there
 // is a worker: that may yet go. Under mu.
-func (p *Pool) hope(c *cell.Cell) {
+func (p *Pool) hope(c, outer *cell.Cell) {
 	if len(p.hopes) >= sweepAt {
-		p.hopes = slices.DeleteFunc(p.hopes, func(c *cell.Cell) bool { return !c.Queued() })
+		p.hopes = slices.DeleteFunc(p.hopes, func(h hoped) bool { return !h.call.Queued() })
 	}
-	p.hopes = append(p.hopes, c)
+	p.hopes = append(p.hopes, hoped{call: c, outer: outer})
 }
 
 // rescue runs the calls whose hope is gone beside the workers; under mu, after
@@ -68,11 +76,9 @@ func (p *Pool) rescue() {
 	if len(p.hopes) == 0 || p.phase >= stopping || !p.crammed() {
 		return
 	}
-	for _, c := range p.hopes {
-		if c.Queued() {
-			p.queueOf(c).drop(c)
-			p.waiting--
-			p.hire(c)
+	for _, h := range p.hopes {
+		if h.call.Queued() {
+			p.hire(h.call, h.outer)
 		}
 	}
 	p.hopes = nil
@@ -87,38 +93,50 @@ func (p *Pool) crammed() bool {
 // inside reports whether ctx is that of a function which this pool runs,
 // directly or below a function of another pool.
 func (p *Pool) inside(ctx context.Context) bool {
+	_, inside := p.caller(ctx)
+	return inside
+}
+
+// caller returns the call of this pool whose function ctx was given to, or is
+// below of; nil for a lent call, which has no cell.
+func (p *Pool) caller(ctx context.Context) (outer *cell.Cell, inside bool) {
 	for ctx != nil {
 		switch v := ctx.Value(cell.CallKey{}).(type) {
 		case *cell.Cell:
 			if specOf(v).Pool == p {
-				return true
+				return v, true
 			}
 			ctx = v.Parent()
 		case *worker:
-			return v.pool == p
+			return nil, v.pool == p
 		default:
-			return false
+			return nil, false
 		}
 	}
-	return false
+	return nil, false
 }
 
-// assist runs c beside the workers, unless somebody runs it or it waits for
-// its next attempt.
-func (p *Pool) assist(c *cell.Cell) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if _, waits := p.retries[c]; waits || p.phase >= stopping || !c.IsOpen() {
+// assist runs c, which outer waits for, beside the workers, unless somebody
+// runs it or it waits for its next attempt.
+func (p *Pool) assist(c, outer *cell.Cell) {
+	if p.cfg.State != nil {
+		p.assistMember(c, outer)
 		return
 	}
-	if p.cfg.Limiter != nil && !c.Queued() {
-		return // a worker or a spare has nothing else in hand; a second one would take a second permit
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.assistable(c) {
+		p.hire(c, outer)
 	}
-	if c.Queued() {
-		p.queueOf(c).drop(c)
-		p.waiting--
+}
+
+func (p *Pool) assistable(c *cell.Cell) bool {
+	if _, waits := p.retries[c]; waits || p.phase >= stopping || !c.IsOpen() {
+		return false
 	}
-	p.hire(c)
+	// If it is not queued, a worker or a spare has nothing else in hand; a
+	// second one would take a second permit.
+	return p.cfg.Limiter == nil || c.Queued()
 }
 
 // spare makes a worker beyond the pool's size that has c in hand, until it is
@@ -135,8 +153,18 @@ func (p *Pool) spare(c *cell.Cell) *worker {
 	return w
 }
 
-// hire runs c on a spare goroutine; under mu.
-func (p *Pool) hire(c *cell.Cell) {
+// hire runs c, wherever it waits, on a spare goroutine; under mu. In a pool
+// with states it is the guest of the member that runs outer.
+func (p *Pool) hire(c, outer *cell.Cell) {
+	if p.cfg.State != nil {
+		if host := p.runner(outer); host != nil {
+			p.invite(c, outer, host)
+		}
+		return
+	}
+	if c.Queued() {
+		p.unqueue(c)
+	}
 	w := p.spare(c)
 	p.dispatch.Schedule(func() { p.runSpare(w) })
 }
@@ -161,6 +189,9 @@ func (p *Pool) dismiss(w *worker) {
 	delete(p.spares, w)
 	p.busy--
 	p.stats.gone.fold(&w.tally)
+	if w.host != nil {
+		p.takeLeave(w)
+	}
 	p.admit()
 	p.calm()
 	next, grow := p.summon()

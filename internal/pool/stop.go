@@ -12,7 +12,7 @@ import (
 
 // calm tells Drain and Stop that nothing is left to wait for; under mu.
 func (p *Pool) calm() {
-	if p.settled == nil || p.busy > 0 || p.gated > 0 {
+	if p.settled == nil || p.busy > 0 || p.gated > 0 || p.opening > 0 && p.phase >= stopping {
 		return
 	}
 	if p.phase == draining && (p.waiting > 0 || len(p.retries) > 0) {
@@ -39,6 +39,20 @@ func (p *Pool) Drain(ctx context.Context) (Report, error) {
 	if p.inside(ctx) {
 		return Report{}, p.cfg.Faults.WouldDeadlock
 	}
+	var err error
+	if settled := p.beginDrain(); settled != nil {
+		select {
+		case <-settled:
+		case <-ctx.Done():
+			err = context.Cause(ctx)
+		}
+	}
+	return p.Stop(), err
+}
+
+// beginDrain refuses new calls, and returns the channel that is closed when all
+// others are done; nil if there is nothing to wait for.
+func (p *Pool) beginDrain() chan struct{} {
 	p.mu.Lock()
 	if p.phase == running {
 		p.phase = draining
@@ -54,15 +68,7 @@ func (p *Pool) Drain(ctx context.Context) (Report, error) {
 			p.leftOut.Add(1)
 		}
 	}
-	var err error
-	if settled != nil {
-		select {
-		case <-settled:
-		case <-ctx.Done():
-			err = context.Cause(ctx)
-		}
-	}
-	return p.Stop(), err
+	return settled
 }
 
 // leaveOut returns the submissions that wait for room; under mu.
@@ -78,6 +84,9 @@ func (p *Pool) leaveOut() []*cell.Cell {
 // Stop ends the pool; see Task.Stop. Later and concurrent calls return the
 // same report.
 func (p *Pool) Stop() Report {
+	p.mu.Lock()
+	p.orphaned = false // whatever its parent does from now on, it stays stopped
+	p.mu.Unlock()
 	p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause)
 	if p.dispatchGone != nil && p.report.Abandoned == 0 {
 		t := time.NewTimer(p.cfg.StopGrace)
@@ -111,6 +120,10 @@ func (p *Pool) fail(cause error) {
 func (p *Pool) parentStops() {
 	p.mu.Lock()
 	again := p.phase >= stopping
+	if !again {
+		p.orphaned = p.phase == running || p.collapsed
+		p.over = make(chan struct{})
+	}
 	p.mu.Unlock()
 	if !again {
 		p.dispatch.Schedule(func() { p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause) })
@@ -127,7 +140,10 @@ func (p *Pool) shutdown(refusal, cause error) {
 		<-over
 		return
 	}
-	p.over = make(chan struct{})
+	if p.over == nil { // its parent has made it
+		p.over = make(chan struct{})
+	}
+	over := p.over
 	if p.failed != nil {
 		refusal, cause = p.failed, p.failed
 	}
@@ -166,6 +182,9 @@ func (p *Pool) shutdown(refusal, cause error) {
 	if started {
 		p.await(&report)
 	}
+	if p.solo != nil && report.Abandoned == 0 {
+		p.closeState(p.solo.member)
+	}
 	p.mu.Lock()
 	report.Finished = int(p.endedByThemselves() - p.before)
 	p.report = report
@@ -173,13 +192,18 @@ func (p *Pool) shutdown(refusal, cause error) {
 	p.dispatchGone = p.dispatch.Close()
 	p.mu.Unlock()
 	p.system.Units().Remove(p.name, Unit{Pool: p})
-	close(p.over)
+	close(over)
 }
 
 // everything takes all calls out of the pool's hands: those that wait, and
 // those that workers hold, begun or not. Under mu.
 func (p *Pool) everything() (waiting, inHand []*cell.Cell) {
 	queues := []*queue{&p.queue}
+	for _, q := range p.lines {
+		if q != nil {
+			queues = append(queues, q)
+		}
+	}
 	for _, w := range p.members {
 		if w == nil {
 			continue
@@ -197,6 +221,7 @@ func (p *Pool) everything() (waiting, inHand []*cell.Cell) {
 	}
 	for _, q := range queues {
 		for c := q.pop(); c != nil; c = q.pop() {
+			p.popped(c)
 			waiting = append(waiting, c)
 		}
 	}
@@ -260,38 +285,60 @@ func (p *Pool) endOne(c *cell.Cell, refusal, cause error, r *Report) {
 }
 
 // await waits for the functions to return, within the grace, and then for the
-// actors to go.
+// actors to go. States may take what is left of the grace to close.
 func (p *Pool) await(r *Report) {
+	begun := time.Now()
 	grace := time.NewTimer(p.cfg.StopGrace)
 	defer grace.Stop()
 	select {
 	case <-p.settled:
 	case <-grace.C:
 	}
-	as := p.system.ActorSystem()
-	as.Root.Stop(p.pid)
+	p.system.ActorSystem().Root.Stop(p.pid)
 	p.mu.Lock()
 	r.Abandoned = p.busy
-	var stuck []*proto.PID
+	p.mu.Unlock()
+	if n := p.giveUpOn(func(w *worker) bool { return w.state == active || w.state == lent }); n > 0 {
+		p.logger().Warn("troupe: stopped without waiting for functions that ignore their ctx",
+			"abandoned", n, "grace", p.cfg.StopGrace)
+	}
+	if p.cfg.State == nil {
+		<-p.ended
+		return
+	}
+	const least = 100 * time.Millisecond // functions may have used all of it up
+	closing := time.NewTimer(max(least, p.cfg.StopGrace-time.Since(begun)))
+	defer closing.Stop()
+	select {
+	case <-p.ended:
+		return
+	case <-closing.C:
+	}
+	if n := p.giveUpOn(func(w *worker) bool { return w.tied || w.state == active }); n > 0 {
+		p.logger().Warn("troupe: stopped without waiting for states that do not open or close", "members", n)
+	}
+	<-p.ended
+}
+
+// giveUpOn tells the router that the workers which are stuck have gone, so that
+// nobody above waits for them: the engine cannot stop an actor that is at work.
+func (p *Pool) giveUpOn(stuck func(*worker) bool) (n int) {
+	as := p.system.ActorSystem()
+	p.mu.Lock()
+	var pids []*proto.PID
 	for _, w := range p.members {
-		if w != nil && w.pid != nil && (w.state == active || w.state == lent) {
-			stuck = append(stuck, w.pid)
+		if w != nil && w.pid != nil && stuck(w) {
+			pids = append(pids, w.pid)
 		}
 	}
 	p.mu.Unlock()
-	for _, pid := range stuck {
-		// The worker cannot stop before its function returns. The router is
-		// told that it has, so that nobody above waits for it.
+	for _, pid := range pids {
 		if ref, ok := as.ProcessRegistry.Get(p.pid); ok {
 			ref.SendSystemMessage(p.pid, &proto.Terminated{Who: pid})
 		}
 		as.ProcessRegistry.Remove(pid)
 	}
-	if len(stuck) > 0 {
-		p.system.Log().Warn("troupe: stopped without waiting for functions that ignore their ctx",
-			"task", p.name, "abandoned", len(stuck), "grace", p.cfg.StopGrace)
-	}
-	<-p.ended
+	return len(pids)
 }
 
 // endedByThemselves counts the calls that their functions have ended; under mu.

@@ -35,7 +35,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 		p.refuse(c, err)
 		return true
 	}
-	if p.cfg.Queue > 0 && p.full() {
+	if p.cfg.Queue > 0 && p.full() && !(inside && !try && p.cfg.State != nil) {
 		return p.crowd(c, try, inside) // unlocks
 	}
 	p.accept(c)
@@ -67,7 +67,19 @@ func (p *Pool) enqueue(c *cell.Cell) {
 		p.assign(c)
 		return
 	}
+	if p.cfg.State != nil && p.line(c, false) {
+		return
+	}
 	p.queue.push(c, p.level(c))
+}
+
+// putBack gives a call its place at the head again; under mu, and not for pools
+// in which each member has a queue of its own.
+func (p *Pool) putBack(c *cell.Cell) {
+	p.waiting++
+	if p.cfg.State == nil || !p.line(c, true) {
+		p.queue.unpop(c, p.level(c))
+	}
 }
 
 func (p *Pool) level(c *cell.Cell) int {
@@ -145,7 +157,7 @@ func (p *Pool) idle() int {
 		return p.waiting // a worker for each
 	}
 	if !p.perMember() {
-		return max(0, p.size-(p.busy-len(p.spares))-p.gated)
+		return min(p.waiting-p.lined, max(0, p.size-(p.busy-len(p.spares))-p.gated))
 	}
 	n := 0
 	for _, w := range p.members {
@@ -173,7 +185,7 @@ func (p *Pool) crowd(c *cell.Cell, try, inside bool) bool {
 		// A function of ours that waited here could wait for itself.
 		p.calls++
 		c.SetID(p.calls)
-		p.hire(c)
+		p.hire(c, nil)
 		p.mu.Unlock()
 		p.accompany(c, c.Parent().Done() != nil)
 		return true

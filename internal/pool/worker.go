@@ -40,12 +40,17 @@ type worker struct {
 
 	// Guarded by the pool's lock.
 	state    workerState
-	spawned  bool   // has been given an actor
-	used     bool   // has had the one call of an on-demand worker
-	retire   bool   // is to end as soon as it has nothing in hand
-	expelled bool   // stopped for good by the policy
-	queue    *queue // its own, unless the pool's is shared
-	failure  error  // what its actor has to fail with
+	spawned  bool    // has been given an actor
+	used     bool    // has had the one call of an on-demand worker
+	retire   bool    // is to end as soon as it has nothing in hand
+	expelled bool    // stopped for good by the policy
+	queue    *queue  // its own, unless the pool's is shared
+	member   *member // its state, and that of its guests; nil: a task
+	host     *worker // of a spare that runs a call of a member
+	tied     bool    // opens or closes its state
+	full     bool    // runs as many calls as may interleave
+	stray    bool    // left over from a former life of the pool
+	failure  error   // what its actor has to fail with
 
 	// The batch in hand: written under the lock, read by the worker without.
 	batch []*cell.Cell
@@ -63,11 +68,17 @@ type worker struct {
 func newWorker(p *Pool, index int) *worker {
 	w := &worker{pool: p, index: int32(index)}
 	w.box.owner = w
+	if p.cfg.State != nil && index >= 0 {
+		w.member = &member{}
+	}
 	return w
 }
 
 // Name is the last part of the worker's PID.
 func (w *worker) Name() string {
+	if w.host != nil {
+		return w.host.Name()
+	}
 	if w.index < 0 {
 		return "spare"
 	}
@@ -81,14 +92,19 @@ func (w *worker) route(message any) bool {
 }
 
 func (w *worker) before(message any) {
-	if _, stop := message.(*proto.Stop); stop {
+	switch message.(type) {
+	case *proto.Stop:
 		w.pool.leaving(w)
+		w.shut()
+	case *proto.Restart:
+		w.shut()
 	}
 }
 
 func (w *worker) after(message any) {
 	switch message.(type) {
 	case *proto.Started, *proto.Restart:
+		w.open()
 		w.pool.arrived(w)
 	}
 }
@@ -103,6 +119,10 @@ func (w *worker) woken(ctx proto.Context) {
 		return
 	}
 	p.startWork(w)
+	if p.interleaved() {
+		w.fan(ctx)
+		return
+	}
 	for w.failure != nil || w.gate != nil || p.take(w) { // a lent call may have failed
 		if !p.depart(w) {
 			return
@@ -111,13 +131,7 @@ func (w *worker) woken(ctx proto.Context) {
 		p.mu.Lock()
 		p.endBatch(w)
 		if w.failure != nil {
-			err := w.failure
-			w.failure = nil
-			p.leaveWork(w, failed)
-			next, grow := p.summon()
-			p.mu.Unlock()
-			p.rouse(next, grow)
-			panic(err)
+			p.giveIn(w) // panics
 		}
 		if w.box.interrupted() {
 			p.leaveWork(w, woken)
@@ -131,6 +145,18 @@ func (w *worker) woken(ctx proto.Context) {
 	if stop {
 		ctx.Stop(ctx.Self())
 	}
+}
+
+// giveIn hands w over to its supervisor, by a panic. It is called with mu held,
+// which it releases.
+func (p *Pool) giveIn(w *worker) {
+	err := w.failure
+	w.failure = nil
+	p.leaveWork(w, failed)
+	next, grow := p.summon()
+	p.mu.Unlock()
+	p.rouse(next, grow)
+	panic(err)
 }
 
 // depart lets the worker go to work with its batch, and wakes the next. It is
@@ -164,7 +190,7 @@ func (w *worker) guarded() {
 	p := w.pool
 	pace := p.pace.Load()
 	clock := watch{pool: p, worker: w, group: groupSize(pace)}
-	for w.next < len(w.batch) {
+	for w.next < len(w.batch) && w.failure == nil {
 		c := w.batch[w.next]
 		w.next++
 		if !c.Start() {
@@ -187,12 +213,13 @@ func (w *worker) run(c *cell.Cell) {
 	}
 	if s.Plain {
 		s.Run(c, w)
+		w.seeOff(c)
 		return
 	}
-	w.attempt = newAttempt(w, c, s)
-	s.RunAttempt(w.attempt)
+	s.RunAttempt(newAttempt(w, c, s))
 	w.attempt.leave()
 	w.attempt = nil
+	w.seeOff(c)
 }
 
 // crash completes the call in hand, whose function panicked with reason, or
@@ -216,6 +243,7 @@ func (w *worker) crash(reason any) {
 	} else if p.settle(w, c, how) {
 		c.Publish(err)
 	}
+	w.seeOff(c)
 	if how == exited {
 		p.goexit(w)
 	}
