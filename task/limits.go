@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"slices"
 	"sync"
 
+	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/pool"
 	"github.com/troupe-go/troupe/limits"
 )
@@ -53,49 +53,44 @@ func (s *settings) gate() limits.Limiter {
 func costsOf[In any](s *settings, before error) (func(In) limits.Request, error) {
 	cost, err := typed[func(In) limits.Request]("Cost", s.cost)
 	faults := []error{before, err}
-	if s.cost != nil && s.limiter == nil {
-		faults = append(faults, errors.New("task: Cost needs Limits"))
-	}
 	if s.cost != nil && s.injected {
 		faults = append(faults, errors.New("task: Cost: a function that is given the Limiter takes its permits itself"))
 	}
-	if s.gate() != nil && s.cost == nil {
-		for _, stat := range s.limiter.Stats() {
-			if stat.Kind == "rate" {
-				faults = append(faults, fmt.Errorf("task: Limits: the Rate %q needs Cost, to say what a call takes of it", stat.Key))
-				break
-			}
-		}
-	}
-	return cost, errors.Join(faults...)
+	return cost, errors.Join(append(faults, s.rateNeedsCost())...)
 }
 
-// cost asks what a call takes.
-func (t *Task[In, Out]) cost(in In) (r limits.Request, err error) {
-	if t.core.costs == nil {
-		return nil, nil
+func (s *settings) rateNeedsCost() error {
+	if s.gate() == nil || s.cost != nil {
+		return nil
 	}
-	defer func() {
-		if p := recover(); p != nil {
-			err = &PanicError{Task: t.Name(), Value: p, Stack: debug.Stack()}
+	for _, stat := range s.limiter.Stats() {
+		if stat.Kind == "rate" {
+			return fmt.Errorf("task: Limits: the Rate %q needs Cost, to say what a call takes of it", stat.Key)
 		}
-	}()
-	return t.core.costs(in), nil
+	}
+	return nil
 }
 
 // limit lets the function find its Limiter and its permit.
-func (t *Task[In, Out]) limit(a *pool.Attempt) {
-	l := t.set.limiter
+func (h *shell) limit(set *settings) func(a *pool.Attempt) {
+	l := set.limiter
+	return func(a *pool.Attempt) {
+		h.meet.Do(func() { introduce(l, h.pool.System()) })
+		given := l
+		if set.injected {
+			k := &keeper{Limiter: l}
+			a.OnLeave(k.releaseAll)
+			a.Local, given = k, k
+		}
+		a.Ctx = limits.NewContext(a.Ctx, given, a.Permit())
+	}
+}
+
+// introduce makes the actors of the Sets behind l live in sys from now on.
+func introduce(l limits.Limiter, sys *actor.System) {
 	if set, ok := l.(*limits.Set); ok {
-		t.core.meet.Do(func() { set.PID(t.core.pool.System()) }) // its actor lives there from now on
+		set.PID(sys)
 	}
-	if t.set.injected {
-		k := &keeper{Limiter: l}
-		a.OnLeave(k.releaseAll)
-		a.Local = k
-		l = k
-	}
-	a.Ctx = limits.NewContext(a.Ctx, l, a.Permit())
 }
 
 // pause holds back what the attempt used, if err says that it is overrun.

@@ -9,30 +9,46 @@ import (
 	"github.com/troupe-go/troupe/actor"
 )
 
+// WithContext wraps a message to the PID of a task or worker of this process so
+// that ctx bounds the call that it asks for: when ctx ends, the call is
+// cancelled, and answered with context.Cause(ctx). Without it such a call has no
+// bound but the pool's own timeouts; it goes on if the actor that asked ends.
+func WithContext(ctx context.Context, message any) any { return bounded{ctx: ctx, message: message} }
+
+type bounded struct {
+	ctx     context.Context
+	message any
+}
+
+// unwrap returns the message itself and the ctx of its call.
+func unwrap(message any) (context.Context, any) {
+	if b, ok := message.(bounded); ok {
+		return b.ctx, b.message
+	}
+	return context.Background(), message
+}
+
 // receive takes a message sent to the task's PID, in the sender's goroutine.
 func (t *Task[In, Out]) receive(message any, sender *proto.PID) bool {
+	ctx, message := unwrap(message)
 	in, ok := message.(In)
 	if !ok {
 		err := &actor.MessageError{Want: reflect.TypeFor[In]().String(), Got: message}
-		t.answer(sender, Result[Out]{Err: err})
+		answer(&t.core.shell, sender, Result[Out]{Err: err})
 		return true
 	}
-	f, ok := t.TrySubmit(context.Background(), in)
+	f, ok := t.TrySubmit(ctx, in)
 	if !ok {
-		t.answer(sender, Result[Out]{Err: namedFull(t.Name())})
+		answer(&t.core.shell, sender, Result[Out]{Err: namedFull(t.Name())})
 		return true
 	}
-	if sender != nil {
-		f.OnDone(func(v Out, err error) { t.answer(sender, Result[Out]{Value: v, Err: err}) })
-	}
+	reply(&t.core.shell, sender, f)
 	return true
 }
 
-// answer sends r to the sender of a message; without one there is only the log.
-func (t *Task[In, Out]) answer(to *proto.PID, r Result[Out]) {
-	if to == nil {
-		t.set.system.Log().Warn("troupe: a message to a task was refused", "task", t.Name(), "error", r.Err)
-		return
+// reply answers a message with the outcome of its call.
+func reply[Out any](h *shell, sender *proto.PID, f *Future[Out]) {
+	if sender != nil {
+		f.OnDone(func(v Out, err error) { answer(h, sender, Result[Out]{Value: v, Err: err}) })
 	}
-	t.core.pool.System().ActorSystem().Root.Send(to, r)
 }

@@ -57,6 +57,8 @@ type settings struct {
 	injected     bool // the function takes its permits itself
 	cost         any  // func(In) limits.Request
 	idempotent   bool
+	stateful     bool // of a Worker
+	concurrent   int
 	policy       *supervisor.Policy
 	system       *actor.System
 }
@@ -100,6 +102,13 @@ func (s *settings) conflicts() (faults []error) {
 			faults = append(faults, fmt.Errorf("task: %s cannot be combined with %s", a, b))
 		}
 	}
+	if s.stateful && s.onDemand {
+		faults = append(faults, errors.New("task: OnDemand: a stateful worker lives between calls"))
+	}
+	if !s.stateful && s.concurrent > 0 {
+		faults = append(faults, fmt.Errorf("task: Concurrent(%d): want it for a stateful worker; a task has Workers", s.concurrent))
+	}
+	exclude(s.inline && s.concurrent > 1, "Inline", fmt.Sprintf("Concurrent(%d)", s.concurrent))
 	exclude(s.inline && s.onDemand, "Inline", "OnDemand")
 	exclude(s.inline && s.workersSet && s.workers > 1, "Inline", fmt.Sprintf("Workers(%d)", s.workers))
 	exclude(s.inline && s.queue > 0, "Inline", "Queue")
@@ -107,6 +116,9 @@ func (s *settings) conflicts() (faults []error) {
 	exclude(s.inline && s.balanceSet, "Inline", "Balance")
 	exclude(s.onDemand && s.idleTimeout > 0, "OnDemand", "IdleTimeout")
 	exclude(s.onDemand && s.balance != Shared, "OnDemand", "Balance")
+	if s.cost != nil && s.limiter == nil {
+		faults = append(faults, errors.New("task: Cost needs Limits"))
+	}
 	if s.reject && s.queue == 0 {
 		faults = append(faults, errors.New("task: Reject needs Queue"))
 	}
@@ -225,6 +237,20 @@ func StopGrace(d time.Duration) Option {
 	})
 }
 
+// Concurrent lets n calls of one member of a stateful worker interleave, for
+// methods that wait for I/O: the state then has to be safe for concurrent use by
+// n goroutines, and calls start in order but may overtake each other. n must be
+// at least 1. It excludes [Inline] if n is more than that. Default: 1.
+func Concurrent(n int) Option {
+	return option(func(s *settings) error {
+		if n < 1 {
+			return fmt.Errorf("task: Concurrent(%d): want at least 1", n)
+		}
+		s.concurrent = n
+		return nil
+	})
+}
+
 // Timeout bounds each attempt, from its start; d must be positive. An attempt
 // that takes longer fails at once with a [*TimeoutError] and its ctx ends; its
 // worker is free when the function returns. Default: none.
@@ -332,8 +358,10 @@ func Idempotent() Option {
 	return option(func(s *settings) error { s.idempotent = true; return nil })
 }
 
-// Supervise sets what a panic does to its worker; the call has its
-// [*PanicError] in any case. Default for tasks: the worker goes on.
+// Supervise sets what a panic does to its worker, and for a stateful worker also
+// what an init does that fails; the call has its error in any case. Default for
+// tasks: the worker goes on. Default for stateful workers: the member is
+// restarted with a fresh state, 10 times in 10 s at most.
 func Supervise(p supervisor.Policy) Option {
 	return option(func(s *settings) error {
 		if err := p.Validate(); err != nil {

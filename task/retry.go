@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/internal/pool"
 )
 
@@ -226,8 +227,7 @@ func (p *RetryPolicy) wanted(a Attempt, log func() *slog.Logger) (yes bool) {
 }
 
 // retry connects the policy with the engine.
-func (t *Task[In, Out]) retry(p *RetryPolicy) pool.Retry {
-	name := t.core.pool.Name()
+func (h *shell) retry(p *RetryPolicy, in func(*cell.Cell) any) pool.Retry {
 	return func(a *pool.Attempt, err error, out func() any) (bool, time.Duration, error) {
 		if err == nil {
 			return false, 0, nil
@@ -237,11 +237,11 @@ func (t *Task[In, Out]) retry(p *RetryPolicy) pool.Retry {
 			tr = &trail{}
 			*a.History = tr
 		}
-		at := Attempt{Number: a.Number, Elapsed: a.Elapsed, Err: err, Task: name, In: callOf[In, Out](a.Cell).in}
+		at := Attempt{Number: a.Number, Elapsed: a.Elapsed, Err: err, Task: h.pool.Name(), In: in(a.Cell)}
 		if out != nil {
 			at.Out = out()
 		}
 		tr.attempts = append(tr.attempts, at)
-		return p.decide(tr, at, func() *slog.Logger { return t.core.pool.System().Log() })
+		return p.decide(tr, at, func() *slog.Logger { return h.pool.System().Log() })
 	}
 }

@@ -3,13 +3,6 @@ package task
 import (
 	"context"
 	"errors"
-	"fmt"
-	"reflect"
-	"regexp"
-	"runtime"
-	"runtime/debug"
-	"sync"
-	"time"
 	"unsafe"
 
 	proto "github.com/asynkron/protoactor-go/actor"
@@ -37,11 +30,10 @@ type Task[In, Out any] struct {
 
 // core is what all views on one pool share.
 type core[In, Out any] struct {
+	shell
 	fn    func(context.Context, In) (Out, error)
-	pool  *pool.Pool
 	level func(In) int
 	costs func(In) limits.Request // nil: the defaults
-	meet  sync.Once               // of the Set and the task's System
 }
 
 // call is the one allocation of a call.
@@ -95,73 +87,19 @@ func MustNew[In, Out any](fn func(context.Context, In) (Out, error), opts ...Opt
 
 // open makes the pool.
 func (t *Task[In, Out]) open() error {
-	s := &t.set
-	if s.system == nil {
-		s.system = actor.Default()
+	if err := t.core.open(&t.set, symbol(t.core.fn), t.receive, nil); err != nil {
+		return err
 	}
-	if s.name == "" {
-		s.name = symbol(t.core.fn)
-	}
-	p, err := pool.New(pool.Config{
-		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand || s.inline,
-		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
-		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: t.core.level != nil, Receive: t.receive,
-	}, faultsOf)
-	if err != nil {
-		return fmt.Errorf("task: Name(%q): %w", s.name, err)
-	}
-	t.core.pool = p
 	t.spec = t.bind()
 	return nil
-}
-
-func faultsOf(name string) pool.Faults {
-	return pool.Faults{
-		Stopped:       namedStop(name),
-		StopCause:     &stoppedError{task: name},
-		QueueFull:     namedFull(name),
-		WouldDeadlock: fmt.Errorf("task %q: %w", name, sentinel{ErrWouldDeadlock, "Drain from inside would wait for itself"}),
-		Goexit:        namedExit(name),
-		Failed:        func(cause error) error { return &failedError{task: name, cause: cause} },
-		Panicked: func(value any, stack []byte) error {
-			return &PanicError{Task: name, Value: value, Stack: stack}
-		},
-	}
-}
-
-var topLevel = regexp.MustCompile(`^[^()\[\]]*\.[\pL_][\pL\pN_]*$`)
-var nested = regexp.MustCompile(`\.func\d+|\.init\.|\.glob\.|-fm$|-range\d+|\.gowrap\d+|\.deferwrap\d+`)
-
-// symbol returns the name of a top-level function, "" for all others.
-func symbol(fn any) string {
-	f := runtime.FuncForPC(reflect.ValueOf(fn).Pointer())
-	if f == nil || !topLevel.MatchString(f.Name()) || nested.MatchString(f.Name()) {
-		return ""
-	}
-	return f.Name()
 }
 
 // bind makes the engine's view of the settings.
 func (t *Task[In, Out]) bind() *pool.Spec {
 	until, _ := t.set.until.(func(Out) error)
-	s := &pool.Spec{
-		Timeout: t.set.timeout, QueueTimeout: t.set.queueTimeout,
-		TimedOut: func(k pool.TimeoutKind, after time.Duration) error {
-			return &TimeoutError{Kind: TimeoutKind(k), After: after}
-		},
-		Run:        func(c *cell.Cell, s pool.Settler) { t.run(c, s, until) },
-		RunAttempt: func(a *pool.Attempt) { t.runAttempt(a, until) },
-		Inline:     t.set.inline,
-	}
-	if t.set.retries != nil {
-		s.Retry = t.retry(t.set.retries)
-	}
-	if t.set.limiter != nil {
-		s.Wrap = t.limit
-	}
-	if _, tracers := t.set.system.Telemetry(); tracers != nil {
-		s.Trace = t.trace(tracers)
-	}
+	s := t.core.spec(&t.set, func(c *cell.Cell) any { return callOf[In, Out](c).in })
+	s.Run = func(c *cell.Cell, s pool.Settler) { t.run(c, s, until) }
+	s.RunAttempt = func(a *pool.Attempt) { t.runAttempt(a, until) }
 	return t.core.pool.Bind(s)
 }
 
@@ -172,7 +110,7 @@ func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error)
 	if err != nil {
 		err = bare(err)
 	} else if until != nil {
-		err = t.check(until, v)
+		err = check(t.Name(), until, v)
 	}
 	if s.Settle(c, err) {
 		_, value := actor.CellOf(&k.future)
@@ -184,39 +122,13 @@ func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error)
 
 func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	k := callOf[In, Out](a.Cell)
-	var v Out
-	err := Permanent(a.Refused())
-	if err == nil {
-		v, err = t.core.fn(a.Ctx, k.in)
-	}
-	refused := false
-	if err == nil && until != nil {
-		err = t.check(until, v)
-		refused = err != nil
-	}
-	pause(a, err)
-	final, mine := a.Settle(err, func() any {
-		if refused {
-			return v
-		}
-		return nil
-	})
+	v, final, mine := attempt(a, t.Name(), until, func() (Out, error) { return t.core.fn(a.Ctx, k.in) })
 	if mine {
 		_, value := actor.CellOf(&k.future)
 		*value = v
 		k.drop()
-		a.Cell.Publish(bare(final))
+		a.Cell.Publish(final)
 	}
-}
-
-// check asks Until about a result; a panic there is a refusal.
-func (t *Task[In, Out]) check(until func(Out) error, v Out) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &PanicError{Task: t.Name(), Value: r, Stack: debug.Stack()}
-		}
-	}()
-	return until(v)
 }
 
 // prepare makes the cell of a call; nil if the call cannot be made, with f done.
@@ -235,27 +147,15 @@ func (t *Task[In, Out]) prepare(ctx context.Context, in In) (c *cell.Cell, f *Fu
 	c.SetParent(ctx)
 	c.Owner = &t.spec.Owner
 	if !t.spec.Plain {
-		request, err := t.cost(in)
+		request, err := cost(&t.core.shell, t.core.costs, in)
 		if err != nil {
 			c.Claim()
 			c.Publish(err)
 			return nil, &k.future
 		}
-		t.spec.Prepare(c, t.rank(in), request)
+		t.spec.Prepare(c, rank(&t.core.shell, t.core.level, in), request)
 	}
 	return c, &k.future
-}
-
-func (t *Task[In, Out]) rank(in In) (level int) {
-	if t.core.level == nil {
-		return 0
-	}
-	defer func() {
-		if r := recover(); r != nil {
-			t.core.pool.System().Log().Error("troupe: Priority panicked", "task", t.Name(), "panic", r)
-		}
-	}()
-	return t.core.level(in)
 }
 
 // Submit queues in and returns the [Future] of its result at once; with a

@@ -13,11 +13,11 @@ import (
 const scope = "github.com/troupe-go/troupe/task"
 
 // trace makes a span for every attempt.
-func (t *Task[In, Out]) trace(p trace.TracerProvider) func(context.Context, *pool.Attempt) (context.Context, func(error)) {
+func (h *shell) trace(p trace.TracerProvider) func(context.Context, *pool.Attempt) (context.Context, func(error)) {
 	tracer := p.Tracer(scope)
 	return func(ctx context.Context, a *pool.Attempt) (context.Context, func(error)) {
-		ctx, span := tracer.Start(ctx, "task "+t.Name(), trace.WithAttributes(
-			attribute.String("troupe.task", t.Name()),
+		ctx, span := tracer.Start(ctx, h.kind+" "+h.pool.Name(), trace.WithAttributes(
+			attribute.String("troupe.task", h.pool.Name()),
 			attribute.Int64("troupe.call", int64(a.Cell.ID())),
 			attribute.Int("troupe.attempt", a.Number),
 			attribute.String("troupe.worker", a.Worker()),

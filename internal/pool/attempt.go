@@ -138,6 +138,9 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 	return a
 }
 
+// Member is the state that the call is for.
+func (a *Attempt) Member() any { return a.worker.member.state }
+
 // Permit is what the attempt took; nil without limits.
 func (a *Attempt) Permit() *limits.Permit { return a.permit }
 

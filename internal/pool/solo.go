@@ -15,26 +15,27 @@ import (
 // reports false if c is complete. A call below one that has the turn, which
 // waits for it, shares that turn.
 func (p *Pool) takeTurn(w *worker, c *cell.Cell) (release func(), ok bool) {
-	release = func() {}
-	if !p.inside(c.Parent()) {
+	nested := p.inside(c.Parent())
+	if !nested {
 		select {
 		case p.turnstile <- struct{}{}:
 		case <-c.DoneChan():
 			return nil, false
 		}
-		release = func() { <-p.turnstile }
 		if !p.sitOut(c) {
-			release()
+			<-p.turnstile
 			return nil, false
 		}
 	}
-	w.host, w.member = p.solo, p.solo.member
 	if err := p.openSolo(memberContext{Context: c.AsContext(), worker: p.solo}); err != nil {
-		release()
+		if !nested {
+			<-p.turnstile
+		}
 		c.Abort(cell.Failed, err)
 		return nil, false
 	}
-	return func() { p.endTurn(w); release() }, true
+	w.host, w.member = p.solo, p.solo.member
+	return func() { p.endTurn(w, nested) }, true
 }
 
 // sitOut waits for the end of a restart's backoff.
@@ -86,16 +87,23 @@ func (p *Pool) openSolo(ctx memberContext) (err error) {
 
 // endTurn restarts the member if w's call has panicked, and closes the state if
 // the pool has stopped without waiting for it.
-func (p *Pool) endTurn(w *worker) {
-	if err := w.failure; err != nil {
-		w.failure = nil
-		if p.judgeSolo(err) {
-			p.closeState(p.solo.member)
+func (p *Pool) endTurn(w *worker, nested bool) {
+	m, err := w.member, w.failure
+	w.host, w.member, w.failure = nil, nil, nil
+	if nested { // the call that waits for this one goes on with the state
+		if err != nil {
+			m.failed = err
 		}
+		return
 	}
-	if p.stopping() {
-		p.closeState(p.solo.member)
+	if err == nil {
+		err = m.failed
 	}
+	m.failed = nil
+	if err != nil && p.judgeSolo(err) || p.stopping() {
+		p.closeState(m)
+	}
+	<-p.turnstile
 }
 
 // judgeSolo asks the policy about a failure and reports whether the member

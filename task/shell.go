@@ -1,0 +1,168 @@
+package task
+
+import (
+	"fmt"
+	"reflect"
+	"regexp"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/pool"
+	"github.com/troupe-go/troupe/limits"
+)
+
+// shell is what tasks and stateful workers have in common around their pool,
+// and what does not depend on the types of a call.
+type shell struct {
+	pool *pool.Pool
+	kind string    // "task" or "worker", for people
+	meet sync.Once // of the Limiter and the System
+}
+
+// open makes the pool; symbol is its name if the options give none.
+func (h *shell) open(s *settings, symbol string, receive func(any, *proto.PID) bool, state *pool.State) error {
+	if s.system == nil {
+		s.system = actor.Default()
+	}
+	if s.name == "" {
+		s.name = symbol
+	}
+	p, err := pool.New(pool.Config{
+		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand || s.inline,
+		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
+		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: s.priority != nil, Receive: receive,
+		State: state,
+	}, faultsOf)
+	if err != nil {
+		return fmt.Errorf("task: Name(%q): %w", s.name, err)
+	}
+	h.pool, h.kind = p, actor.KindTask
+	if state != nil {
+		h.kind = actor.KindWorker
+	}
+	return nil
+}
+
+func faultsOf(name string) pool.Faults {
+	return pool.Faults{
+		Stopped:       namedStop(name),
+		StopCause:     &stoppedError{task: name},
+		QueueFull:     namedFull(name),
+		WouldDeadlock: fmt.Errorf("task %q: %w", name, sentinel{ErrWouldDeadlock, "would wait for itself"}),
+		Goexit:        namedExit(name),
+		Failed:        func(cause error) error { return &failedError{task: name, cause: cause} },
+		Panicked: func(value any, stack []byte) error {
+			return &PanicError{Task: name, Value: value, Stack: stack}
+		},
+	}
+}
+
+// spec makes the engine's view of the settings, without the functions that run
+// a call; in gives the argument of one.
+func (h *shell) spec(set *settings, in func(*cell.Cell) any) *pool.Spec {
+	s := &pool.Spec{
+		Timeout: set.timeout, QueueTimeout: set.queueTimeout, Inline: set.inline, TimedOut: timedOut,
+	}
+	if set.retries != nil {
+		s.Retry = h.retry(set.retries, in)
+	}
+	if set.limiter != nil {
+		s.Wrap = h.limit(set)
+	}
+	if _, tracers := set.system.Telemetry(); tracers != nil {
+		s.Trace = h.trace(tracers)
+	}
+	return s
+}
+
+func timedOut(k pool.TimeoutKind, after time.Duration) error {
+	return &TimeoutError{Kind: TimeoutKind(k), After: after}
+}
+
+// attempt runs fn as one attempt of a call. If mine is true, the caller writes
+// the value and publishes final.
+func attempt[Out any](a *pool.Attempt, name string, until func(Out) error, fn func() (Out, error)) (v Out, final error, mine bool) { //nolint:revive // final is not how attempt failed
+	err := Permanent(a.Refused())
+	if err == nil {
+		v, err = fn()
+	}
+	refused := false
+	if err == nil && until != nil {
+		err = check(name, until, v)
+		refused = err != nil
+	}
+	pause(a, err)
+	final, mine = a.Settle(err, func() any {
+		if refused {
+			return v
+		}
+		return nil
+	})
+	return v, bare(final), mine
+}
+
+// check asks Until about a result; a panic there is a refusal.
+func check[Out any](name string, until func(Out) error, v Out) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &PanicError{Task: name, Value: r, Stack: debug.Stack()}
+		}
+	}()
+	return until(v)
+}
+
+// cost asks what a call takes.
+func cost[In any](h *shell, costs func(In) limits.Request, in In) (r limits.Request, err error) {
+	if costs == nil {
+		return nil, nil
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = &PanicError{Task: h.pool.Name(), Value: p, Stack: debug.Stack()}
+		}
+	}()
+	return costs(in), nil
+}
+
+// rank asks for the priority of a call.
+func rank[In any](h *shell, levels func(In) int, in In) (level int) {
+	if levels == nil {
+		return 0
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			h.pool.System().Log().Error("troupe: Priority panicked", "task", h.pool.Name(), "panic", r)
+		}
+	}()
+	return levels(in)
+}
+
+// answer sends r to the sender of a message; without one there is only the log
+// of what went wrong.
+func answer[Out any](h *shell, to *proto.PID, r Result[Out]) {
+	if to != nil {
+		h.pool.System().ActorSystem().Root.Send(to, r)
+		return
+	}
+	if r.Err != nil {
+		h.pool.System().Log().Warn("troupe: a message to a "+h.kind+" was refused", "task", h.pool.Name(), "error", r.Err)
+	}
+}
+
+var topLevel = regexp.MustCompile(`^[^()\[\]]*\.[\pL_][\pL\pN_]*$`)
+var nested = regexp.MustCompile(`\.func\d+|\.init\.|\.glob\.|-fm$|-range\d+|\.gowrap\d+|\.deferwrap\d+`)
+
+// symbol returns the name of a top-level function, "" for all others.
+func symbol(fn any) string {
+	f := runtime.FuncForPC(reflect.ValueOf(fn).Pointer())
+	if f == nil || !topLevel.MatchString(f.Name()) || nested.MatchString(f.Name()) {
+		return ""
+	}
+	return f.Name()
+}
