@@ -27,6 +27,28 @@
 // [Policy.Decide] chooses by the error: [Restart] (spends budget), [Resume]
 // (does not), [Stop], or [Escalate].
 //
+// # Trees
+//
+// A [Tree] starts children in order, supervises them by a Policy and stops them
+// in reverse order. Children are pools, services, actors and other trees.
+//
+//	tree, err := supervisor.New("app", policy, store, supervisor.Service("feed", feed))
+//	if err != nil {
+//		return err
+//	}
+//	if err := tree.Start(system); err != nil {
+//		return err
+//	}
+//	defer tree.Stop(ctx)
+//	return tree.Wait(ctx)
+//
+// A child that fails alone is restarted in place: it keeps its name and its
+// mail. With [OneForAll] and [RestForOne] those in scope go down in reverse
+// order, each gone before the next, then the failed one; after the delay they
+// start in order. Pools are not stopped for that: they let their workers go,
+// and keep the calls that wait. What a tree does is told as an [Event] and in
+// the log, and shown by [Tree.Snapshot].
+//
 // # Guarantees
 //
 //   - Until it escalates, a supervisor begins at most MaxRestarts restarts in
@@ -38,6 +60,12 @@
 //     guardian.
 //   - A child that is being stopped is not brought back by a failure in its
 //     Stopping handler, and its parent does not wait for it in vain.
+//   - A tree that gives up reports it by [Tree.Wait], an [Event] and the log; one
+//     below another hands it to its parent. It waits at most five seconds for
+//     each child.
+//   - [Tree.Stop] returns when its ctx ends, whatever children do, and names
+//     those that still run. When it returns nil, nothing of the tree is left.
+//   - A child is spawned again under its name only when the one before is gone.
 //   - Memory is bounded by MaxRestarts for each supervisor that lives.
 //   - Waiting for a restart holds a timer, no goroutine.
 //
@@ -45,7 +73,16 @@
 //
 //   - The message that an actor panicked at is lost. Whoever waits for an
 //     answer to it is not told; the pools of this module do tell.
-//   - Children of one scope are restarted side by side, not in order.
+//   - Under [Policy.Strategy], children of one scope are restarted side by side,
+//     not in order. A tree spawns in order, but does not wait until a child has
+//     handled its Started message.
+//   - A child that ignores its stop holds up the restart of its scope: a
+//     goroutine cannot be ended from outside.
+//   - Do not send to a child by name while it is spawned: the engine registers
+//     an actor before it can take messages. Such a sender panics, and the actor
+//     takes no message any more. A restart in place does not spawn.
+//   - A child of anybody's that calls runtime.Goexit in its Receive is stuck; a
+//     [Service] may call it.
 //   - When a supervisor stops, the timer of a restart that was due later stays
 //     until then and does nothing.
 package supervisor

@@ -219,14 +219,18 @@ func (f *failure) fire(r *restart) {
 		return
 	}
 	for _, t := range targets {
-		if !t.present(f.system) {
-			continue
-		}
-		sendProbed(f.system, t, &proto.Restart{}, func() {
-			f.record.leave(f.system, false, t.pid)
-			t.process.SendSystemMessage(t.pid, &proto.Stop{})
-		})
+		f.revive(t)
 	}
+}
+
+func (f *failure) revive(t target) {
+	if !t.present(f.system) {
+		return
+	}
+	sendProbed(f.system, t, &proto.Restart{}, func() {
+		f.record.leave(f.system, false, t.pid)
+		t.process.SendSystemMessage(t.pid, &proto.Stop{})
+	})
 }
 
 // resume lets the child go on. Should it be stopping, and have missed the

@@ -1,6 +1,7 @@
 package task
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -49,18 +50,22 @@ func (h *shell) open(s *settings, symbol string, receive func(any, *proto.PID) b
 	return nil
 }
 
-func faultsOf(name string) pool.Faults {
-	return pool.Faults{
-		Stopped:       namedStop(name),
-		StopCause:     &stoppedError{task: name},
-		QueueFull:     namedFull(name),
-		WouldDeadlock: fmt.Errorf("task %q: %w", name, sentinel{ErrWouldDeadlock, "would wait for itself"}),
-		Goexit:        namedExit(name),
-		Failed:        func(cause error) error { return &failedError{task: name, cause: cause} },
-		Panicked: func(value any, stack []byte) error {
-			return &PanicError{Task: name, Value: value, Stack: stack}
-		},
-	}
+// faults makes the errors of the pool with that name.
+type faults string
+
+func faultsOf(name string) pool.Faults { return faults(name) }
+
+func (f faults) Stopped() error   { return namedStop(string(f)) }
+func (f faults) StopCause() error { return &stoppedError{task: string(f)} }
+func (f faults) QueueFull() error { return namedFull(string(f)) }
+func (f faults) WouldDeadlock() error {
+	return fmt.Errorf("task %q: %w", string(f), sentinel{ErrWouldDeadlock, "would wait for itself"})
+}
+func (f faults) Goexit() error            { return namedExit(string(f)) }
+func (f faults) IsGoexit(err error) bool  { return errors.Is(err, ErrGoexit) }
+func (f faults) Failed(cause error) error { return &failedError{task: string(f), cause: cause} }
+func (f faults) Panicked(value any, stack []byte) error {
+	return &PanicError{Task: string(f), Value: value, Stack: stack}
 }
 
 // spec makes the engine's view of the settings, without the functions that run

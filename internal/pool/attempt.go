@@ -269,7 +269,7 @@ func (p *Pool) later(c *cell.Cell, delay time.Duration) {
 	p.mu.Lock()
 	if p.phase >= stopping {
 		p.mu.Unlock()
-		c.Abort(cell.Stopped, p.cfg.Faults.Stopped)
+		c.Abort(cell.Stopped, p.cfg.Faults.Stopped())
 		return
 	}
 	if !c.IsOpen() { // ended by someone who could not find it here

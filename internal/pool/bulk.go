@@ -74,7 +74,7 @@ func (w *worker) Revoke(err error, crashed bool) {
 	switch {
 	case crashed:
 		how = panicked
-	case err == w.pool.cfg.Faults.Goexit: //nolint:errorlint // that very one
+	case w.pool.cfg.Faults.IsGoexit(err):
 		how = exited
 	case err != nil:
 		how = failure
@@ -86,7 +86,7 @@ func (w *worker) Revoke(err error, crashed bool) {
 func (w *worker) Contain(reason any) error {
 	if reason == nil {
 		w.tally[exited].Add(1)
-		return w.pool.cfg.Faults.Goexit
+		return w.pool.cfg.Faults.Goexit()
 	}
 	w.tally[panicked].Add(1)
 	return w.pool.cfg.Faults.Panicked(reason, debug.Stack())

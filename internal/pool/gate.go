@@ -59,7 +59,7 @@ func (p *Pool) pass(w *worker) (through bool) {
 // runtime.Goexit if that is nil.
 func (p *Pool) fault(reason any) error {
 	if reason == nil {
-		return p.cfg.Faults.Goexit
+		return p.cfg.Faults.Goexit()
 	}
 	return p.cfg.Faults.Panicked(reason, debug.Stack())
 }

@@ -18,7 +18,7 @@ import (
 // Faults.WouldDeadlock.
 func (p *Pool) assistMember(c, outer *cell.Cell) {
 	if outer == nil { // whoever opens a state waits for who is to be opened
-		c.Abort(cell.Failed, p.cfg.Faults.WouldDeadlock)
+		c.Abort(cell.Failed, p.cfg.Faults.WouldDeadlock())
 		return
 	}
 	outers := p.callers(outer)
@@ -29,7 +29,7 @@ func (p *Pool) assistMember(c, outer *cell.Cell) {
 	circle := p.assistable(c) && p.lead(c, outers)
 	p.mu.Unlock()
 	if circle {
-		c.Abort(cell.Failed, p.cfg.Faults.WouldDeadlock)
+		c.Abort(cell.Failed, p.cfg.Faults.WouldDeadlock())
 	}
 }
 
@@ -60,8 +60,7 @@ func (p *Pool) lead(c *cell.Cell, outers []*cell.Cell) (circle bool) {
 	}
 	for _, outer := range outers {
 		if w := p.runner(outer); w != nil && w.place() == target {
-			p.invite(c, outer, w)
-			return false
+			return !p.invite(c, outer, w) && forsaken(outer)
 		}
 	}
 	m := host.member
@@ -107,10 +106,16 @@ func (w *worker) place() int {
 	return int(w.index)
 }
 
-// invite runs c as a guest of host while outer runs; under mu.
-func (p *Pool) invite(c, outer *cell.Cell, host *worker) {
+// forsaken reports whether a call, whose function runs, has ended without it. The
+// function keeps its member until it returns, so what it waits for there would
+// never begin.
+func forsaken(c *cell.Cell) bool { return c.Aborted() || c.IsOpen() }
+
+// invite runs c as a guest of host while outer runs; false if that has ended.
+// Under mu.
+func (p *Pool) invite(c, outer *cell.Cell, host *worker) bool {
 	if !outer.Host() {
-		return // it has ended, and with it the wait
+		return false
 	}
 	if c.Queued() {
 		p.unqueue(c)
@@ -119,6 +124,7 @@ func (p *Pool) invite(c, outer *cell.Cell, host *worker) {
 		host = host.host
 	}
 	p.welcome(c, host)
+	return true
 }
 
 func (p *Pool) welcome(c *cell.Cell, host *worker) {

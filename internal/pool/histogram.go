@@ -6,12 +6,24 @@ import (
 	"time"
 )
 
+const (
+	octaves   = 64
+	perOctave = 16
+	fewest    = 8 // samples that are kept as they are
+)
+
 // histogram counts durations in buckets of about 6 % width: sixteen for each
-// power of two of nanoseconds. Safe for concurrent use.
+// power of two of nanoseconds. Safe for concurrent use. Most of the pools in a
+// program with very many serve few calls: the first samples are kept one by one,
+// and the counters of a power of two are made when it is first needed.
 type histogram struct {
-	counts [64 * 16]atomic.Uint64
 	max    atomic.Int64
+	few    [fewest]atomic.Uint32 // 1 + bucket; 0: not there yet
+	taken  atomic.Uint32         // of few, and then no more than a sign that they are
+	blocks atomic.Pointer[[octaves]atomic.Pointer[block]]
 }
+
+type block [perOctave]atomic.Uint64
 
 // Quantiles of a distribution of durations.
 type Quantiles struct{ P50, P90, P99, Max time.Duration }
@@ -34,8 +46,59 @@ func top(bucket int) int64 {
 }
 
 func (h *histogram) add(ns int64, n uint64) {
-	h.counts[bucketOf(ns)].Add(n)
+	h.count(bucketOf(ns), n)
 	h.raise(ns)
+}
+
+// count adds n samples of a bucket.
+func (h *histogram) count(bucket int, n uint64) {
+	if n == 1 && h.taken.Load() < fewest {
+		if i := h.taken.Add(1) - 1; i < fewest {
+			h.few[i].Store(uint32(bucket) + 1)
+			return
+		}
+	}
+	h.block(bucket / perOctave)[bucket%perOctave].Add(n)
+}
+
+func (h *histogram) block(octave int) *block {
+	blocks := h.blocks.Load()
+	if blocks == nil {
+		h.blocks.CompareAndSwap(nil, new([octaves]atomic.Pointer[block]))
+		blocks = h.blocks.Load()
+	}
+	b := blocks[octave].Load()
+	if b == nil {
+		blocks[octave].CompareAndSwap(nil, new(block))
+		b = blocks[octave].Load()
+	}
+	return b
+}
+
+// counts adds up what there is.
+func (h *histogram) counts() (counts [octaves * perOctave]uint64, total uint64) {
+	for i := range h.few {
+		if b := h.few[i].Load(); b > 0 {
+			counts[b-1]++
+			total++
+		}
+	}
+	blocks := h.blocks.Load()
+	if blocks == nil {
+		return counts, total
+	}
+	for o := range blocks {
+		b := blocks[o].Load()
+		if b == nil {
+			continue
+		}
+		for i := range b {
+			n := b[i].Load()
+			counts[o*perOctave+i] += n
+			total += n
+		}
+	}
+	return counts, total
 }
 
 func (h *histogram) raise(ns int64) {
@@ -48,12 +111,7 @@ func (h *histogram) raise(ns int64) {
 }
 
 func (h *histogram) quantiles() Quantiles {
-	var counts [len(h.counts)]uint64
-	var total uint64
-	for i := range counts {
-		counts[i] = h.counts[i].Load()
-		total += counts[i]
-	}
+	counts, total := h.counts()
 	if total == 0 {
 		return Quantiles{}
 	}

@@ -12,7 +12,7 @@ import (
 func TestBucketsCoverAllDurationsWithoutGap(t *testing.T) {
 	t.Parallel()
 	last := bucketOf(math.MaxInt64)
-	if n := len(histogram{}.counts); last >= n {
+	if n := octaves * perOctave; last >= n {
 		t.Fatalf("the longest duration belongs to bucket %d of %d", last, n)
 	}
 	for b := range last {
@@ -97,11 +97,7 @@ func TestHistogramLosesNothingUnderConcurrency(t *testing.T) {
 		})
 	}
 	all.Wait()
-	var total uint64
-	for i := range h.counts {
-		total += h.counts[i].Load()
-	}
-	if total != 16_000 {
+	if _, total := h.counts(); total != 16_000 {
 		t.Errorf("counted %d, want 16000", total)
 	}
 	if got := h.max.Load(); got != 7999 {

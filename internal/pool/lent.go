@@ -48,7 +48,7 @@ func (w *worker) Return(err error) error {
 	p.timed(p.now()-w.mark, 1)
 	if p.stopping() {
 		p.stats.cancelled.Add(1)
-		err = p.cfg.Faults.StopCause
+		err = p.cfg.Faults.StopCause()
 	} else if err != nil {
 		w.tally[failure].Add(1)
 	} else {
@@ -63,7 +63,7 @@ func (w *worker) Return(err error) error {
 func (w *worker) Crash(reason any) error {
 	p := w.pool
 	w.lending.Store(false)
-	err, how := p.cfg.Faults.Goexit, exited
+	err, how := p.cfg.Faults.Goexit(), exited
 	if reason != nil {
 		err, how = p.cfg.Faults.Panicked(reason, debug.Stack()), panicked
 	}
@@ -148,7 +148,7 @@ func (p *Pool) stopContext() context.Context {
 	if p.stopCtx == nil {
 		p.stopCtx, p.stopRun = context.WithCancelCause(context.Background())
 		if p.phase >= stopping {
-			p.stopRun(p.cfg.Faults.StopCause)
+			p.stopRun(p.cfg.Faults.StopCause())
 		}
 	}
 	return p.stopCtx

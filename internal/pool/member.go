@@ -56,16 +56,43 @@ func (w *worker) open() {
 	p.opening++
 	ctx := memberContext{Context: p.stopContext(), worker: w}
 	p.mu.Unlock()
-	state, err := p.openState(ctx)
+	state, err := w.openHere(ctx)
+	w.opened(state, err)
+	if err != nil {
+		panic(&openFailure{err})
+	}
+}
+
+// openHere opens a state on the goroutine of w's actor. If runtime.Goexit ends
+// that, the actor learns of it in its next one.
+func (w *worker) openHere(ctx context.Context) (state any, err error) {
+	returned := false
+	defer func() {
+		if returned {
+			return
+		}
+		if reason := recover(); reason != nil {
+			err = w.pool.cfg.Faults.Panicked(reason, debug.Stack())
+			return
+		}
+		w.unopened = w.pool.cfg.Faults.Goexit()
+		w.opened(nil, w.unopened)
+		w.box.poke()
+	}()
+	state, err = w.pool.cfg.State.Open(ctx)
+	returned = true
+	return state, err
+}
+
+// opened notes how the opening of w's state has ended.
+func (w *worker) opened(state any, err error) {
+	p := w.pool
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	w.tied = false
 	p.opening--
 	w.member.state, w.member.held = state, err == nil
 	p.calm()
-	p.mu.Unlock()
-	if err != nil {
-		panic(&openFailure{err})
-	}
 }
 
 // memberContext is what the function gets that opens a state.
@@ -94,7 +121,7 @@ func (p *Pool) openState(ctx context.Context) (state any, err error) {
 // no harm to an actor, and returns what stands for its panic.
 func (p *Pool) apart(fn func()) error {
 	done := make(chan struct{})
-	fault := p.cfg.Faults.Goexit
+	fault := p.cfg.Faults.Goexit()
 	p.dispatch.Schedule(func() {
 		defer close(done)
 		defer func() {
@@ -126,6 +153,10 @@ func (w *worker) shut() {
 	w.tied = false
 	p.mu.Unlock()
 }
+
+// stateless reports whether w is a member that has no state now, because it is
+// being restarted, or is about to lose it; under mu.
+func (w *worker) stateless() bool { return w.member != nil && (!w.member.held || w.tied) }
 
 func (p *Pool) closeState(m *member) {
 	p.mu.Lock()

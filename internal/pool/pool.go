@@ -55,15 +55,16 @@ type Config struct {
 	Faults      Faults
 }
 
-// Faults are the errors that the typed layer gives to calls.
-type Faults struct {
-	Stopped       error
-	StopCause     error // the outcome of a call that ran when the pool stopped
-	QueueFull     error
-	WouldDeadlock error
-	Goexit        error
-	Failed        func(cause error) error
-	Panicked      func(value any, stack []byte) error
+// Faults makes the errors that the typed layer gives to calls.
+type Faults interface {
+	Stopped() error
+	StopCause() error // the outcome of a call that ran when the pool stopped
+	QueueFull() error
+	WouldDeadlock() error
+	Goexit() error
+	IsGoexit(err error) bool
+	Failed(cause error) error
+	Panicked(value any, stack []byte) error
 }
 
 type phase int
@@ -120,11 +121,13 @@ type Pool struct {
 	opening   int                  // workers that open their state
 	holding   bool                 // no worker is made until the backoff is over
 	halted    bool                 // no worker is made until the supervisor says so
-	onHalt    func()               // called when the last worker is gone
+	held      bool                 // no worker is made while the engine restarts the router
+	onHalt    []func()             // called when the last worker is gone
 	orphaned  bool                 // stopped by its parent, not by its owner
 	collapsed bool                 // gave up, and waits for its parent to decide
 	turnstile chan struct{}        // of an Inline pool with a state: has room for who may use it
 	solo      *worker              // the same pool's
+	onward    chan struct{}        // the same pool's while it is halted; closed by Continue
 	soloAfter int64                // no call before that; of who has the turn
 	vacant    int                  // no free index below
 	unarrived int                  // workers made that have not started yet

@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	segmentSize = 256 // cells per segment of a fifo
+	segmentSize = 256 // most cells per segment of a fifo
+	firstSize   = 8   // of the first one: most queues are short
 	sweepAt     = 64  // fewer ended cells than this are not worth a sweep
 )
 
@@ -158,14 +159,14 @@ type fifo struct {
 }
 
 type segment struct {
-	cells      [segmentSize]*cell.Cell
+	cells      []*cell.Cell
 	head, tail int
 	next       *segment
 }
 
 func (f *fifo) push(c *cell.Cell) {
 	s := f.last
-	if s == nil || s.tail == segmentSize {
+	if s == nil || s.tail == len(s.cells) {
 		s = f.grow()
 	}
 	s.cells[s.tail] = c
@@ -177,7 +178,11 @@ func (f *fifo) grow() *segment {
 	s := f.spare
 	f.spare = nil
 	if s == nil {
-		s = &segment{}
+		size := firstSize
+		if f.last != nil {
+			size = min(segmentSize, 2*len(f.last.cells))
+		}
+		s = &segment{cells: make([]*cell.Cell, size)}
 	}
 	if f.last == nil {
 		f.first = s
@@ -228,7 +233,7 @@ func (f *fifo) unpop(c *cell.Cell) {
 			f.push(c)
 			return
 		}
-		s = &segment{head: segmentSize, tail: segmentSize, next: f.first}
+		s = &segment{cells: make([]*cell.Cell, firstSize), head: firstSize, tail: firstSize, next: f.first}
 		f.first = s
 		if f.last == nil {
 			f.last = s

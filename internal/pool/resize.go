@@ -171,7 +171,7 @@ func (p *Pool) Ready(ctx context.Context) error {
 	}
 	if p.solo != nil {
 		p.mu.Unlock()
-		return p.readySolo()
+		return p.readySolo(ctx)
 	}
 	if p.cfg.OnDemand || p.complete() {
 		p.mu.Unlock()

@@ -133,7 +133,7 @@ func (r *router) woken(ctx proto.Context) {
 // wanted returns the next worker to make, if one is needed beside those that
 // were made and have not reached the queue yet.
 func (p *Pool) wanted() *worker {
-	if p.phase >= stopping || p.halted || p.holding {
+	if p.phase >= stopping || p.halted || p.held || p.holding {
 		return nil
 	}
 	if p.perMember() {
@@ -212,9 +212,7 @@ func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 	w, more := p.summon()
 	p.mu.Unlock()
 	p.rouse(w, more)
-	if halted != nil {
-		halted()
-	}
+	tellAll(halted)
 }
 
 // byPID finds a worker by the index in its name; under mu.

@@ -1,7 +1,7 @@
 package pool
 
 import (
-	"runtime/debug"
+	"context"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -15,27 +15,75 @@ import (
 // reports false if c is complete. A call below one that has the turn, which
 // waits for it, shares that turn.
 func (p *Pool) takeTurn(w *worker, c *cell.Cell) (release func(), ok bool) {
-	nested := p.inside(c.Parent())
+	nested, stuck := p.shareTurn(c)
+	if stuck {
+		c.Abort(cell.Failed, p.cfg.Faults.WouldDeadlock())
+		return nil, false
+	}
 	if !nested {
-		select {
-		case p.turnstile <- struct{}{}:
-		case <-c.DoneChan():
+		if !p.queueUp(c.DoneChan()) {
 			return nil, false
 		}
 		if !p.sitOut(c) {
 			<-p.turnstile
 			return nil, false
 		}
-	}
-	if err := p.openSolo(memberContext{Context: c.AsContext(), worker: p.solo}); err != nil {
-		if !nested {
+		if err := p.openSolo(memberContext{Context: c.AsContext(), worker: p.solo}); err != nil {
 			<-p.turnstile
+			c.Abort(cell.Failed, err)
+			return nil, false
 		}
-		c.Abort(cell.Failed, err)
-		return nil, false
 	}
 	w.host, w.member = p.solo, p.solo.member
 	return func() { p.endTurn(w, nested) }, true
+}
+
+// shareTurn makes c a guest of the call above it that has the turn, if there is
+// one. It is stuck if that has ended and its function runs on, which may wait
+// for c and does not give the turn away; so is who opens the state.
+func (p *Pool) shareTurn(c *cell.Cell) (nested, stuck bool) {
+	outer, inside := p.caller(c.Parent())
+	if !inside {
+		return false, false
+	}
+	if outer == nil {
+		return false, true
+	}
+	outers := p.callers(outer)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, o := range outers {
+		if o.Host() {
+			p.solo.member.guests++
+			return true, false
+		}
+		stuck = stuck || p.runner(o) != nil && forsaken(o)
+	}
+	return false, stuck
+}
+
+// queueUp waits for the turn, also while the pool is halted; false if done is
+// closed before.
+func (p *Pool) queueUp(done <-chan struct{}) bool {
+	for {
+		select {
+		case p.turnstile <- struct{}{}:
+		case <-done:
+			return false
+		}
+		p.mu.Lock()
+		halted, onward := p.halted, p.onward
+		p.mu.Unlock()
+		if !halted || onward == nil {
+			return true
+		}
+		<-p.turnstile
+		select {
+		case <-onward:
+		case <-done:
+			return false
+		}
+	}
 }
 
 // sitOut waits for the end of a restart's backoff.
@@ -55,7 +103,7 @@ func (p *Pool) sitOut(c *cell.Cell) bool {
 }
 
 // openSolo opens the state unless it is open; only in one's turn.
-func (p *Pool) openSolo(ctx memberContext) (err error) {
+func (p *Pool) openSolo(ctx memberContext) error {
 	m := p.solo.member
 	p.mu.Lock()
 	held, refusal := m.held, p.refusal
@@ -66,15 +114,7 @@ func (p *Pool) openSolo(ctx memberContext) (err error) {
 	if refusal != nil {
 		return refusal
 	}
-	var state any
-	func() {
-		defer func() {
-			if reason := recover(); reason != nil {
-				err = p.cfg.Faults.Panicked(reason, debug.Stack())
-			}
-		}()
-		state, err = p.cfg.State.Open(ctx)
-	}()
+	state, err := p.openState(ctx)
 	if err != nil {
 		p.judgeSolo(err)
 		return err
@@ -90,16 +130,22 @@ func (p *Pool) openSolo(ctx memberContext) (err error) {
 func (p *Pool) endTurn(w *worker, nested bool) {
 	m, err := w.member, w.failure
 	w.host, w.member, w.failure = nil, nil, nil
+	p.mu.Lock()
 	if nested { // the call that waits for this one goes on with the state
 		if err != nil {
 			m.failed = err
 		}
+		m.guests--
+		m.leave()
+		p.mu.Unlock()
 		return
 	}
+	p.awaitQuiet(m, false)
 	if err == nil {
 		err = m.failed
 	}
 	m.failed = nil
+	p.mu.Unlock()
 	if err != nil && p.judgeSolo(err) || p.stopping() {
 		p.closeState(m)
 	}
@@ -127,11 +173,67 @@ func (p *Pool) judgeSolo(err error) (fresh bool) {
 }
 
 // readySolo opens the state.
-func (p *Pool) readySolo() error {
-	p.turnstile <- struct{}{}
+func (p *Pool) readySolo(ctx context.Context) error {
+	p.mu.Lock()
+	stop := p.stopContext()
+	p.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer context.AfterFunc(stop, func() { cancel(p.cfg.Faults.Stopped()) })()
+	if !p.queueUp(ctx.Done()) {
+		return context.Cause(ctx)
+	}
 	defer func() { <-p.turnstile }()
 	p.mu.Lock()
-	ctx := memberContext{Context: p.stopContext(), worker: p.solo}
+	if p.phase >= stopping {
+		defer p.mu.Unlock()
+		return p.refusal
+	}
+	p.opening++
 	p.mu.Unlock()
-	return p.openSolo(ctx)
+	err := p.openSolo(memberContext{Context: stop, worker: p.solo})
+	if p.stopping() {
+		p.closeState(p.solo.member)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.opening--
+	p.calm()
+	if p.phase >= stopping {
+		return p.refusal
+	}
+	return err
+}
+
+// closeSolo closes the state of a pool that has stopped; it waits no longer
+// than the grace.
+func (p *Pool) closeSolo() {
+	closed := make(chan struct{})
+	p.dispatch.Schedule(func() {
+		defer close(closed)
+		p.closeState(p.solo.member)
+	})
+	grace := time.NewTimer(max(leastToClose, p.cfg.StopGrace))
+	defer grace.Stop()
+	select {
+	case <-closed:
+	case <-grace.C:
+		p.logger().Warn("troupe: stopped without waiting for states that do not open or close", "members", 1)
+	}
+}
+
+// haltSolo closes the state when nobody uses it, and lets nobody use it before
+// Continue.
+func (p *Pool) haltSolo(done func()) {
+	p.mu.Lock()
+	p.halted = true
+	if p.onward == nil {
+		p.onward = make(chan struct{})
+	}
+	p.mu.Unlock()
+	p.dispatch.Schedule(func() {
+		p.turnstile <- struct{}{}
+		p.closeState(p.solo.member)
+		<-p.turnstile
+		done()
+	})
 }

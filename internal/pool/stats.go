@@ -157,7 +157,7 @@ func (t *watch) started(c *cell.Cell) {
 
 func (t *watch) flush() {
 	if t.same > 0 {
-		t.pool.stats.wait.counts[t.bucket].Add(uint64(t.same))
+		t.pool.stats.wait.count(t.bucket, uint64(t.same))
 		t.same = 0
 	}
 }

@@ -37,7 +37,7 @@ func release(c chan struct{}) {
 // it stops the pool instead and returns the cause.
 func (p *Pool) Drain(ctx context.Context) (Report, error) {
 	if p.inside(ctx) {
-		return Report{}, p.cfg.Faults.WouldDeadlock
+		return Report{}, p.cfg.Faults.WouldDeadlock()
 	}
 	var err error
 	if settled := p.beginDrain(); settled != nil {
@@ -56,7 +56,7 @@ func (p *Pool) beginDrain() chan struct{} {
 	p.mu.Lock()
 	if p.phase == running {
 		p.phase = draining
-		p.refusal = p.cfg.Faults.Stopped
+		p.refusal = p.cfg.Faults.Stopped()
 		p.settled = make(chan struct{})
 		p.before = p.endedByThemselves()
 		p.calm()
@@ -64,7 +64,7 @@ func (p *Pool) beginDrain() chan struct{} {
 	settled, crowd := p.settled, p.leaveOut()
 	p.mu.Unlock()
 	for _, c := range crowd {
-		if c.Abort(cell.Stopped, p.cfg.Faults.Stopped) {
+		if c.Abort(cell.Stopped, p.cfg.Faults.Stopped()) {
 			p.leftOut.Add(1)
 		}
 	}
@@ -87,7 +87,7 @@ func (p *Pool) Stop() Report {
 	p.mu.Lock()
 	p.orphaned = false // whatever its parent does from now on, it stays stopped
 	p.mu.Unlock()
-	p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause)
+	p.shutdown(p.cfg.Faults.Stopped(), p.cfg.Faults.StopCause())
 	if p.dispatchGone != nil && p.report.Abandoned == 0 {
 		t := time.NewTimer(p.cfg.StopGrace)
 		defer t.Stop()
@@ -126,7 +126,7 @@ func (p *Pool) parentStops() {
 	}
 	p.mu.Unlock()
 	if !again {
-		p.dispatch.Schedule(func() { p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause) })
+		p.dispatch.Schedule(func() { p.shutdown(p.cfg.Faults.Stopped(), p.cfg.Faults.StopCause()) })
 	}
 }
 
@@ -183,7 +183,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 		p.await(&report)
 	}
 	if p.solo != nil && report.Abandoned == 0 {
-		p.closeState(p.solo.member)
+		p.closeSolo()
 	}
 	p.mu.Lock()
 	report.Finished = int(p.endedByThemselves() - p.before)
@@ -306,8 +306,7 @@ func (p *Pool) await(r *Report) {
 		<-p.ended
 		return
 	}
-	const least = 100 * time.Millisecond // functions may have used all of it up
-	closing := time.NewTimer(max(least, p.cfg.StopGrace-time.Since(begun)))
+	closing := time.NewTimer(max(leastToClose, p.cfg.StopGrace-time.Since(begun)))
 	defer closing.Stop()
 	select {
 	case <-p.ended:
@@ -319,6 +318,10 @@ func (p *Pool) await(r *Report) {
 	}
 	<-p.ended
 }
+
+// leastToClose is the time that states get to close even if functions have used
+// the grace up.
+const leastToClose = 100 * time.Millisecond
 
 // giveUpOn tells the router that the workers which are stuck have gone, so that
 // nobody above waits for them: the engine cannot stop an actor that is at work.
@@ -333,6 +336,9 @@ func (p *Pool) giveUpOn(stuck func(*worker) bool) (n int) {
 	}
 	p.mu.Unlock()
 	for _, pid := range pids {
+		if ref, ok := as.ProcessRegistry.Get(pid); ok && p.cfg.State != nil {
+			ref.SendSystemMessage(pid, &proto.Stop{}) // nobody else will, and its state has to be closed in the end
+		}
 		if ref, ok := as.ProcessRegistry.Get(p.pid); ok {
 			ref.SendSystemMessage(p.pid, &proto.Terminated{Who: pid})
 		}

@@ -178,7 +178,7 @@ func (p *Pool) crowd(c *cell.Cell, try, inside bool) bool {
 	if p.cfg.Reject {
 		p.mu.Unlock()
 		p.Rejected()
-		p.refuse(c, p.cfg.Faults.QueueFull)
+		p.refuse(c, p.cfg.Faults.QueueFull())
 		return true
 	}
 	if inside {

@@ -82,7 +82,7 @@ func (p *Pool) revive() {
 	p.phase, p.refusal, p.failed, p.collapsed, p.orphaned = idle, nil, nil, false, false
 	p.members, p.free, p.waking, p.due, p.dueLines, p.barred = nil, nil, nil, nil, nil, nil
 	p.live, p.vacant, p.unarrived, p.expelled, p.batches = 0, 0, 0, 0, 0
-	p.growing, p.asking, p.holding, p.halted, p.armed = false, false, false, false, false
+	p.growing, p.asking, p.holding, p.halted, p.held, p.armed = false, false, false, false, false, false
 	p.settled, p.over, p.dispatchGone = nil, nil, nil
 	p.stopCtx, p.stopRun = nil, nil
 	p.report, p.history = Report{}, supervisor.History{}
@@ -99,29 +99,36 @@ func (p *Pool) poisoned() {
 		if settled := p.beginDrain(); settled != nil {
 			<-settled
 		}
-		p.shutdown(p.cfg.Faults.Stopped, p.cfg.Faults.StopCause)
+		p.shutdown(p.cfg.Faults.Stopped(), p.cfg.Faults.StopCause())
 	})
 }
 
 // hold keeps the router from making workers while the engine restarts it: that
 // waits for the last of them to go. Calls keep waiting meanwhile.
 func (p *Pool) hold() {
+	if p.solo != nil { // it has no worker: its state is renewed in its turn
+		p.dispatch.Schedule(func() {
+			p.turnstile <- struct{}{}
+			p.closeState(p.solo.member)
+			<-p.turnstile
+		})
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.halted = true
+	p.held = true
 }
 
 // goOn is called when the router has started, and when it has been restarted.
 func (p *Pool) goOn() {
 	p.mu.Lock()
-	if !p.halted {
+	if !p.held {
 		p.mu.Unlock()
 		return
 	}
+	p.held = false
 	p.history = supervisor.History{}
 	p.reopen()
-	p.mu.Unlock()
-	p.Continue()
+	p.resume()
 }
 
 // collapse ends all calls because the policy gave up; what becomes of the pool,
@@ -165,7 +172,7 @@ func (p *Pool) reopen() {
 func (p *Pool) resumedByParent() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if !p.collapsed || p.halted {
+	if !p.collapsed || p.halted || p.held {
 		return
 	}
 	p.reopen()
@@ -188,9 +195,13 @@ func (u Unit) Owns(id string) bool {
 // Halt implements host.Halter.
 func (u Unit) Halt(done func()) {
 	p := u.Pool
+	if p.solo != nil {
+		p.haltSolo(done)
+		return
+	}
 	p.mu.Lock()
 	p.halted = true
-	p.onHalt = done
+	p.onHalt = append(p.onHalt, done)
 	var pids []*proto.PID
 	for _, w := range p.members {
 		if w != nil && w.spawned {
@@ -203,14 +214,18 @@ func (u Unit) Halt(done func()) {
 	halted := p.haltedNow()
 	p.mu.Unlock()
 	p.stopWorkers(pids)
-	if halted != nil {
-		halted()
+	tellAll(halted)
+}
+
+func tellAll(told []func()) {
+	for _, fn := range told {
+		fn()
 	}
 }
 
 // haltedNow returns whom to tell that the last worker of a halted pool is gone;
 // under mu.
-func (p *Pool) haltedNow() (done func()) {
+func (p *Pool) haltedNow() (done []func()) {
 	if p.live > 0 {
 		return nil
 	}
@@ -218,11 +233,23 @@ func (p *Pool) haltedNow() (done func()) {
 	return done
 }
 
-// Continue implements host.Halter.
+// Continue implements host.Halter. Whoever has halted the pool and still waits
+// for that need not any more.
 func (p *Pool) Continue() {
 	p.mu.Lock()
 	p.halted = false
-	if p.phase >= stopping || p.box == nil {
+	release(p.onward)
+	p.onward = nil
+	halted := p.onHalt
+	p.onHalt = nil
+	p.resume()
+	tellAll(halted)
+}
+
+// resume lets the router make workers again, unless somebody else forbids it.
+// It is called with mu held, which it releases.
+func (p *Pool) resume() {
+	if p.halted || p.held || p.phase >= stopping || p.box == nil {
 		p.mu.Unlock()
 		return
 	}

@@ -48,6 +48,7 @@ type worker struct {
 	member   *member // its state, and that of its guests; nil: a task
 	host     *worker // of a spare that runs a call of a member
 	tied     bool    // opens or closes its state
+	unopened error   // what its actor has to fail with; the actor's own
 	full     bool    // runs as many calls as may interleave
 	stray    bool    // left over from a former life of the pool
 	failure  error   // what its actor has to fail with
@@ -113,6 +114,10 @@ func (w *worker) after(message any) {
 // have a word, and then lets the next poke go on.
 func (w *worker) woken(ctx proto.Context) {
 	p := w.pool
+	if err := w.unopened; err != nil {
+		w.unopened = nil
+		panic(&openFailure{err})
+	}
 	p.mu.Lock()
 	if w.state != woken {
 		p.mu.Unlock() // its place was lent, or a poke came late
@@ -230,7 +235,7 @@ func (w *worker) crash(reason any) {
 	end := p.now()
 	p.stats.run.add(end-w.mark, 1)
 	w.mark = end
-	err, how := p.cfg.Faults.Goexit, exited
+	err, how := p.cfg.Faults.Goexit(), exited
 	if reason != nil {
 		err, how = p.cfg.Faults.Panicked(reason, debug.Stack()), panicked
 	}
