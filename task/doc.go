@@ -97,6 +97,23 @@
 // tasks can share, see package limits. [Cost] says how much a call takes. A
 // function that knows better takes its permits itself: [NewLimited].
 //
+// # Stateful workers
+//
+// [NewWorker] makes members that own a state each: a connection, a cache, an
+// account. [Ask] calls a method with it, written as a method expression, so that
+// the compiler checks it:
+//
+//	counter := task.MustNewWorker(func(context.Context) (*Counter, error) { return &Counter{}, nil })
+//	f := task.Ask(ctx, counter, (*Counter).Add, 5)
+//
+// The calls of one member run one after another in the order of submission, so
+// the state needs no lock. It is made before the first call and closed once,
+// however the member ends. A call that panics fails alone: its member goes on
+// with a fresh state. With several members, any free one takes a call of Ask;
+// [AskKey] gives all calls of a key to the same one. [Do] is for methods without
+// argument, [Message] asks by message, [Concurrent] lets calls of a member
+// interleave. All else is as for tasks: one engine runs both.
+//
 // # Looking at it
 //
 // [Task.Stats] has counters and quantiles, [Info] tells a running function what
@@ -106,8 +123,13 @@
 //
 // A task is a router actor with worker actors as its children, in a System of
 // package actor. [Task.PID] is its address: it takes In as a message and answers
-// with a [Result]. [Task.Props] lets one's own actor spawn the pool as a child.
-// Programs that do not care about actors never meet them.
+// with a [Result]; [WithContext] bounds a call that is asked for by message.
+// [Task.Props] lets one's own actor spawn the pool as a child: when that stops,
+// so does the pool, and when it is restarted and spawns the Props again, the same
+// handle goes on. A PoisonPill drains the pool. One that has spent its restart
+// budget ends its calls with [ErrFailed] and escalates to its parent; without a
+// parent it has failed for good. Programs that do not care about actors never
+// meet them.
 //
 // # Guarantees
 //
@@ -119,11 +141,19 @@
 //     function that waits, with the ctx it was given, for calls of its own task
 //     lends them its place; and so does a caller that runs a quick call itself,
 //     in the place of an idle worker.
-//   - A task with one worker runs its calls in the order of submission.
+//   - A task with one worker runs its calls in the order of submission, and so
+//     does each member of a stateful worker.
+//   - A state is used by one call at a time, unless [Concurrent] says otherwise
+//     or a method waits for another call of its own member, which then runs in
+//     its place.
+//   - A state that was opened is closed exactly once, when no call uses it.
 //   - Waiting inside a function for calls of the same task, which were submitted
 //     with the ctx that the function was given, never hangs, however full the
 //     pool is. Waiting means Await, Result, Done, Call and the combinators; not
-//     a callback, a pipe or a loop around Poll, of which the pool cannot know.
+//     a callback, a pipe or a loop around Poll, of which the pool cannot know. It
+//     does wait if [Limits] have nothing left because the function itself holds
+//     it. Members of one worker that wait for each other by key end with
+//     [ErrWouldDeadlock].
 //   - Stop returns when no function of the task runs any more, or after
 //     [StopGrace]; then no goroutine, timer or registration of the task is left.
 //   - No function or callback of the user runs under a lock of the package, and
@@ -141,5 +171,6 @@
 //     run one after another by one worker. Items must not wait for each other.
 //   - Progress of calls that wait for each other in a circle through several
 //     tasks, each of them full.
+//   - What a member knew before it was restarted, or moved with its key.
 //   - Calls that wait or run survive neither the process nor Stop.
 package task
