@@ -21,6 +21,9 @@ func BenchmarkPoolOf1000Life(b *testing.B) {
 	benchmarkLives(b, append(limitedPeers(), troupeSubmit()...))
 }
 
+func BenchmarkStateful(b *testing.B)       { benchmarkOwners(b, 1, 1, 1) }
+func BenchmarkStatefulShared(b *testing.B) { benchmarkOwners(b, 4, 64, 100) }
+
 // perCall reports the time per call where an iteration makes many.
 func perCall(b *testing.B, calls int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*calls), "ns/call")
@@ -38,6 +41,24 @@ func benchmarkCalls(b *testing.B, goroutines, each int, ps []peer) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := callEach(context.Background(), c, goroutines, each); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perCall(b, goroutines*each)
+		})
+	}
+}
+
+// benchmarkOwners makes, per iteration, each calls from each of so many
+// goroutines to so many members.
+func benchmarkOwners(b *testing.B, members, goroutines, each int) {
+	for _, o := range owners() {
+		b.Run(o.name, func(b *testing.B) {
+			own := o.open(members)
+			defer own.Stop()
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := callEach(context.Background(), own, goroutines, each); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -45,6 +45,21 @@
 // permit is timed from its release by one goroutine until another, asleep, has
 // it; in a task, until the function of the call that waited for it runs.
 //
+// Stateful: members that own a state each, one of them or four that share a
+// queue, against the same call to a task with as many workers, which is 1.00.
+// Peers own the same states: a goroutine each behind one channel, a mutex each,
+// an actor each. A mutex has no handle and no queue, and is a lower bound.
+// AskKey uses a thousand keys in turn; peers and Ask let any member serve.
+//
+// 100,000 workers of one member: bytes are heap and stacks together, after a
+// collection. They are made and stopped one after another, and called all at
+// once. Protoactor's are children of one parent, which stops them.
+//
+// Panic to next call served: from just before the panic to the method of the
+// next call, which finds a fresh state; the policy has no backoff and no bound.
+// In the rows where that call waits, it was made right behind the one that
+// panics. Protoactor tells no caller of a panic, so it is not in the others.
+//
 // 10,000,000 items: a lazy sequence in, results in order, out of one loop. The
 // cell is by how much the heap, dead objects included, was larger at most than
 // before.

@@ -14,8 +14,14 @@ type channelPool[J any] struct {
 }
 
 func newChannelPool[J any](workers, buffer int, do func(J)) *channelPool[J] {
+	return newOwningPool(workers, buffer, func() func(J) { return do })
+}
+
+// newOwningPool has each worker do its jobs with what own has made for it alone.
+func newOwningPool[J any](workers, buffer int, own func() func(J)) *channelPool[J] {
 	p := &channelPool[J]{jobs: make(chan J, buffer)}
 	for range workers {
+		do := own()
 		p.workers.Go(func() {
 			for j := range p.jobs {
 				do(j)

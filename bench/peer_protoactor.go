@@ -41,20 +41,34 @@ func protoactorPeer() peer {
 }
 
 func newProtoPool(fn function, workers int) *protoPool {
+	return newOwningProtoPool(func() function { return fn }, workers)
+}
+
+// newOwningProtoPool gives each actor a function of its own.
+func newOwningProtoPool(own func() function, workers int) *protoPool {
 	p := &protoPool{system: protoSystem()}
-	props := proto.PropsFromFunc(func(c proto.Context) {
-		if r, ok := c.Message().(*protoRequest); ok {
-			c.Respond(run(r.ctx, fn, r.x))
-		}
-	})
+	props := owningProps(own)
 	for range workers {
 		p.actors = append(p.actors, p.system.Root.Spawn(props))
 	}
 	return p
 }
 
+func owningProps(own func() function) *proto.Props {
+	return proto.PropsFromProducer(func() proto.Actor {
+		fn := own()
+		return proto.ReceiveFunc(func(c proto.Context) {
+			if r, ok := c.Message().(*protoRequest); ok {
+				c.Respond(run(r.ctx, fn, r.x))
+			}
+		})
+	})
+}
+
+// noTimeout is for futures that wait as long as it takes.
+const noTimeout = -1
+
 func (p *protoPool) ask(ctx context.Context, x int) *proto.Future {
-	const noTimeout = -1
 	actor := p.actors[p.next.Add(1)%uint64(len(p.actors))]
 	return p.system.Root.RequestFuture(actor, &protoRequest{ctx: ctx, x: x}, noTimeout)
 }

@@ -25,6 +25,9 @@ func rows() []harness.Row {
 		poolRows(),
 		memoryRows(),
 		limitRows(),
+		stateRows(),
+		crowdRows(),
+		restartRows(),
 	)
 }
 

@@ -8,14 +8,25 @@ func (s *Set) now() time.Duration {
 		return 0
 	}
 	now := time.Since(s.base)
-	if now < s.last {
-		// Only the clock of a testing/synctest bubble can be behind, for a Set
-		// that lives longer than the bubble: time goes on from where it was.
-		s.base = s.base.Add(now - s.last)
+	if now < s.last || now-s.last > longAgo && s.elsewhere() {
+		// For the Set, time goes on from where it was.
+		s.base = time.Now().Add(-s.last)
 		now = s.last
 	}
 	s.last = now
 	return now
+}
+
+// longAgo is far less than the distance between the clock of a testing/synctest
+// bubble, which begins in the year 2000, and that of the world around it.
+const longAgo = 365 * 24 * time.Hour
+
+// elsewhere tells whether the Set, not time, has made a jump: into a bubble or
+// out of it, as a Set can outlive the bubble that it is used in. Instants have a
+// monotonic reading outside and none inside.
+func (s *Set) elsewhere() bool {
+	now := time.Now()
+	return (now == now.Round(0)) != (s.base == s.base.Round(0))
 }
 
 // take grants need at the instant that it returns, all of it, or nothing and

@@ -34,8 +34,11 @@ type actors struct {
 // It shares the queues of the Set with those who call it directly.
 //
 // It stops with the System and with [Set.Close]; who waits through it then gets
-// an error. The Set itself goes on without it, and a later call starts it
-// again. PID panics if sys is nil.
+// an error. What it has granted stays granted, and still comes back when its
+// holder terminates. The Set itself goes on without it: a later call starts
+// another, also after [actor.System.Stop], which has to be called again for
+// that one, and after Close, when all it has to say is [ErrClosed]. PID panics
+// if sys is nil.
 func (s *Set) PID(sys *actor.System) *actor.PID {
 	if sys == nil {
 		panic("limits: PID in a nil System")
@@ -46,7 +49,7 @@ func (s *Set) PID(sys *actor.System) *actor.PID {
 		return a.self.Load()
 	}
 	a := &setActor{
-		set: s, system: sys, ended: make(chan struct{}),
+		set: s, system: sys, root: proto.NewRootContext(sys.ActorSystem(), nil), ended: make(chan struct{}),
 		waiting: make(map[*asking]struct{}), holders: make(map[string]*holder),
 	}
 	a.spawn()
@@ -64,7 +67,7 @@ func (s *Set) stopActors() {
 	all := slices.Collect(maps.Values(s.actors.in))
 	s.actors.mu.Unlock()
 	for _, a := range all {
-		a.system.ActorSystem().Root.Stop(a.self.Load())
+		a.end()
 	}
 }
 
@@ -73,13 +76,16 @@ func (s *Set) stopActors() {
 type setActor struct {
 	set    *Set
 	system *actor.System
+	root   *proto.RootContext // not the System's own: that may carry middleware of the program's
 	name   string
 	dead   *eventstream.Subscription
 	ended  chan struct{}             // closed when it has stopped
 	self   atomic.Pointer[actor.PID] // set by the first of spawn and Started
 
 	mu      sync.Mutex // grants come from other goroutines than the actor's
+	over    bool       // it takes no more outcomes to be sent
 	waiting map[*asking]struct{}
+	outbox  []*asking // have an outcome, to be sent by the actor
 	holders map[string]*holder
 }
 
@@ -90,23 +96,39 @@ func (a *setActor) spawn() {
 	// Subscribed before any answer can be sent. No predicate: the engine sets
 	// it only after the handler is in use.
 	a.dead = as.EventStream.Subscribe(a.undelivered)
-	props := proto.PropsFromProducer(func() proto.Actor { return a })
+	props := proto.PropsFromProducer(func() proto.Actor { return a },
+		proto.WithDispatcher(dispatcher{proto.NewDefaultDispatcher(300)}))
 	id := "limits/" + strings.TrimPrefix(a.name, "limits-")
-	pid, err := as.Root.Copy().SpawnNamed(props, id)
+	pid, err := a.root.SpawnNamed(props, id)
 	for errors.Is(err, proto.ErrNameExists) { // somebody's own actor, or an earlier System in the same engine
-		pid, err = as.Root.Copy().SpawnNamed(props, id+"-"+as.ProcessRegistry.NextId())
+		pid, err = a.root.SpawnNamed(props, id+"-"+as.ProcessRegistry.NextId())
 	}
 	a.self.Store(pid)
 }
 
 // Stop implements the unit of a System.
 func (a *setActor) Stop(ctx context.Context) error {
-	a.system.ActorSystem().Root.Stop(a.self.Load())
+	a.end()
 	select {
 	case <-a.ended:
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("limits: %s still runs: %w", a.name, context.Cause(ctx))
+	}
+}
+
+// end tells the actor to stop, and makes place for another.
+func (a *setActor) end() {
+	a.forget() // also waits for the spawn to end
+	a.root.Stop(a.self.Load())
+}
+
+// forget makes [Set.PID] start another actor in place of a.
+func (a *setActor) forget() {
+	a.set.actors.mu.Lock()
+	defer a.set.actors.mu.Unlock()
+	if a.set.actors.in[a.system] == a {
+		delete(a.set.actors.in, a.system)
 	}
 }
 
@@ -135,12 +157,14 @@ func (a *setActor) Receive(ctx proto.Context) {
 		a.answer(ctx.Sender(), actor.Result[struct{}]{Err: m.release()})
 	case StatsMsg, *StatsMsg:
 		a.answer(ctx.Sender(), actor.Result[[]Stat]{Value: a.set.Stats()})
+	case sendAnswers:
+		a.sendAnswers()
 	case *proto.Started:
 		a.self.Store(ctx.Self())
 	case *proto.Terminated:
 		a.bury(m.Who)
 	case *proto.Stopping:
-		a.stopping()
+		apart(a.stopping)
 	case *proto.Stopped:
 		a.stopped()
 	case proto.SystemMessage, proto.AutoReceiveMessage, *proto.DeadLetterResponse:
@@ -155,7 +179,7 @@ func (a *setActor) Receive(ctx proto.Context) {
 // undelivered knows its own.
 func (a *setActor) answer(to *actor.PID, result any) {
 	if to != nil {
-		a.system.ActorSystem().Root.RequestWithCustomSender(to, result, a.self.Load())
+		a.root.RequestWithCustomSender(to, result, a.self.Load())
 	}
 }
 
@@ -175,12 +199,9 @@ func (a *setActor) acquire(ctx proto.Context, m AcquireMsg) {
 	if ctx.Sender() == nil {
 		return
 	}
-	ask := &asking{actor: a, sender: ctx.Sender()}
-	if m.Holder != nil {
-		ask.holder = a.watch(ctx, m.Holder)
-	}
+	ask := &asking{actor: a, sender: ctx.Sender(), holder: a.holderOf(ctx, m)}
 	if m.Try {
-		ask.Granted(a.set.TryAcquire(m.Request))
+		ask.now(a.set.TryAcquire(m.Request))
 		return
 	}
 	a.mu.Lock()
@@ -188,7 +209,7 @@ func (a *setActor) acquire(ctx proto.Context, m AcquireMsg) {
 	a.mu.Unlock()
 	p, ticket, err := a.set.Enqueue(m.Request, ask)
 	if ticket == nil {
-		ask.Granted(p, err)
+		ask.now(p, err)
 		return
 	}
 	a.mu.Lock()
@@ -209,43 +230,49 @@ func (m ReleaseMsg) release() error {
 	return errors.Join(errs...)
 }
 
-// giveUp cancels those who wait and of whom it is true, and returns them.
-func (a *setActor) giveUp(which func(*asking) bool) (gone []*asking) {
-	var tickets []Ticket
+// giveUp cancels those who wait and of whom it is true, and calls then with
+// each of them who will not be granted any more.
+func (a *setActor) giveUp(which func(*asking) bool, then func(*asking)) {
+	var all []*asking
 	a.mu.Lock()
 	for ask := range a.waiting {
 		if which(ask) {
-			gone, tickets = append(gone, ask), append(tickets, ask.ticket)
+			all = append(all, ask)
 		}
 	}
 	a.mu.Unlock()
-	kept := gone[:0]
-	for i, ask := range gone {
-		if tickets[i].Cancel() {
-			a.mu.Lock()
-			delete(a.waiting, ask)
-			a.mu.Unlock()
-			kept = append(kept, ask)
-		}
-	}
-	return kept
+	each(all, func(ask *asking) {
+		gone := true // so it is if Cancel does not return: one of those it lets through has ended the goroutine
+		defer func() {
+			if gone {
+				a.mu.Lock()
+				delete(a.waiting, ask)
+				a.mu.Unlock()
+				then(ask)
+			}
+		}()
+		gone = ask.ticket.Cancel()
+	})
 }
 
-// stopping ends the waits of those who asked by message.
+// stopping sends the outcomes that are there and an error to those who still
+// wait. It is the end of the outbox: a grant that comes now goes back.
 func (a *setActor) stopping() {
-	for _, ask := range a.giveUp(func(*asking) bool { return true }) {
-		a.answer(ask.sender, actor.Result[*Permit]{Err: errActorStopped})
-	}
+	a.forget() // if somebody has stopped it by its PID
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	defer a.bequeath()
+	defer a.sendAnswers()
+	a.giveUp(func(*asking) bool { return true }, func(ask *asking) {
+		ask.err = errActorStopped
+		a.outbox = append(a.outbox, ask) // which is this goroutine's alone by now
+	})
 }
 
 // stopped takes the actor off all lists.
 func (a *setActor) stopped() {
 	a.system.ActorSystem().EventStream.Unsubscribe(a.dead)
 	a.system.Units().Remove(a.name, a)
-	a.set.actors.mu.Lock()
-	if a.set.actors.in[a.system] == a {
-		delete(a.set.actors.in, a.system)
-	}
-	a.set.actors.mu.Unlock()
 	close(a.ended)
 }

@@ -74,3 +74,42 @@ func TestSetOutlivesTheBubbleThatUsedIt(t *testing.T) {
 		})
 	}
 }
+
+func TestSetUsedInAndOutOfBubblesKeepsItsTime(t *testing.T) {
+	set := MustNew(Rate("k", 1, time.Hour))
+	for i := range 40 { // each way the clock jumps by decades
+		if i > 0 {
+			if _, err := set.TryAcquire(Request{"k": 1}); err != ErrUnavailable {
+				t.Fatalf("round %d, outside: got %v, want ErrUnavailable", i, err)
+			}
+		}
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			if _, err := set.Acquire(t.Context(), Request{"k": 1}); err != nil {
+				t.Fatal(err)
+			}
+			if got := time.Since(start); got > time.Hour || i > 0 && got < time.Hour-time.Minute {
+				t.Errorf("round %d: a grant took %v, want an hour but for the test's own time", i, got)
+			}
+		})
+	}
+	if set.last > 41*time.Hour {
+		t.Errorf("the set's time is %v", set.last)
+	}
+}
+
+func TestACenturyMayPassInABubble(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const century = 100 * 365 * 24 * time.Hour
+		set := MustNew(Calls(1, century, GCRA))
+		start := time.Now()
+		for range 2 {
+			if _, err := set.Acquire(t.Context(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := time.Since(start); got != century {
+			t.Errorf("two calls took %v", got)
+		}
+	})
+}

@@ -40,6 +40,21 @@ func (a wide) exceeds(b wide) bool { return a.hi > b.hi || a.hi == b.hi && a.lo 
 
 func (a wide) float() float64 { return float64(a.hi)*(1<<64) + float64(a.lo) }
 
+// wideOf returns f rounded down, from zero to the largest number.
+func wideOf(f float64) wide {
+	const word = 1 << 64
+	switch {
+	case !(f > 0):
+		return wide{}
+	case f < word:
+		return wide{lo: uint64(f)}
+	case f >= word*word:
+		return wide{hi: math.MaxUint64, lo: math.MaxUint64}
+	}
+	hi := math.Floor(f / word)
+	return wide{hi: uint64(hi), lo: uint64(f - hi*word)} // exact: a float64 has but 53 bits
+}
+
 // over returns a/d rounded up, or the largest int64 if that is too large.
 func (a wide) over(d uint64) int64 {
 	if a.hi >= d {
@@ -88,8 +103,8 @@ func (d *drain) run(now time.Duration) {
 // pour adds n units.
 func (d *drain) pour(n int64) { d.content = d.content.add(d.parts(n)) }
 
-// scoop takes n units out, or all there is.
-func (d *drain) scoop(n int64) { d.content = d.content.sub(d.parts(n)) }
+// scoop takes an amount in parts out, or all there is.
+func (d *drain) scoop(amount wide) { d.content = d.content.sub(amount) }
 
 // empties returns the instant at which the content will be down to rest.
 func (d *drain) empties(rest wide) time.Duration {
@@ -98,6 +113,3 @@ func (d *drain) empties(rest wide) time.Duration {
 
 // units returns the content in units, rounded up.
 func (d *drain) units() int64 { return d.content.over(d.per) }
-
-// float returns the content in units, rounded like any float64.
-func (d *drain) float() float64 { return d.content.float() / float64(d.per) }

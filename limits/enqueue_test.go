@@ -1,7 +1,9 @@
 package limits_test
 
 import (
+	"io"
 	"log/slog"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -75,6 +77,36 @@ func TestPanicInGrantedIsContainedAndLosesNoPermit(t *testing.T) {
 		available(t, set, nil).Release()
 		if !strings.Contains(logged.String(), "panic=no") {
 			t.Errorf("logged %q, want the panic", &logged)
+		}
+	})
+}
+
+func TestGoexitInGrantedLosesNobodyBehindIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		defer slog.SetDefault(slog.Default())
+		slog.SetDefault(slog.New(slog.NewTextHandler(io.Discard, nil)))
+		sets := regions(3, 1)
+		p := pool(t, sets)
+		held, other := acquire(t, sets[0], limits.Request{"r": 3}), acquire(t, sets[1], nil)
+		goexit := grantee(func(*limits.Permit, error) { runtime.Goexit() })
+		for _, q := range []limits.Queuer{p, sets[0]} { // the first waits at both
+			if _, _, err := q.Enqueue(nil, goexit); err != nil {
+				t.Fatal(err)
+			}
+		}
+		behind := inBackground(t.Context(), sets[0], nil)
+		synctest.Wait()
+		atOther := inBackground(t.Context(), sets[1], nil)
+		synctest.Wait()
+		go held.Release()
+		granted(t, behind).permit.Release()
+		other.Release()
+		granted(t, atOther).permit.Release()
+		synctest.Wait()
+		for _, st := range p.Stats() {
+			if st.Used != 0 || st.Waiting != 0 {
+				t.Errorf("got %+v, want all back", st)
+			}
 		}
 	})
 }

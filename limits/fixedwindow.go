@@ -55,14 +55,12 @@ func (f *fixedWindow) when(now time.Duration, n int64) time.Duration {
 
 func (f *fixedWindow) take(_ time.Duration, n int64) { f.used += n }
 
-func (f *fixedWindow) adjust(now, _ time.Duration, charged, used int64) int64 {
-	if used <= charged {
-		return charged
-	}
+func (f *fixedWindow) owe(now time.Duration, n int64) {
 	f.roll(now)
-	f.used = addSat(f.used, used-charged)
-	return used
+	f.used = addSat(f.used, n)
 }
+
+func (f *fixedWindow) giveBack(_, _ time.Duration, _ int64) int64 { return 0 }
 
 func (f *fixedWindow) release(int64) {}
 

@@ -42,7 +42,7 @@ func FuzzDrain(f *testing.F) {
 		d.run(time.Duration(wait))
 		want.Sub(want, product(wait, capacity))
 		check("run")
-		d.scoop(n)
+		d.scoop(d.parts(n))
 		want.Sub(want, product(n, per))
 		check("scoop")
 		if at := d.empties(wide{}); at < never {
@@ -83,9 +83,10 @@ func fuzzMeter(t *testing.T, a Algorithm, m meter, n int64, wait time.Duration, 
 			at := now
 			m.take(now, n)
 			now = later(now, wait/2)
-			charged := m.adjust(now, at, n, used)
-			if charged < 0 || charged > max(n, used) {
-				t.Fatalf("%v: charged %d for %d of %d", a, charged, used, n)
+			if used >= n {
+				m.owe(now, used-n)
+			} else if back := m.giveBack(now, at, n-used); back < 0 || back > n-used {
+				t.Fatalf("%v: gave back %d for %d of %d", a, back, used, n)
 			}
 		}
 		available, inUse := m.level(now)

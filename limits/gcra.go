@@ -12,8 +12,9 @@ import "time"
 // Source: ITU-T recommendation I.371, and the ATM Forum's traffic management
 // specification 4.0, section 4.4.3.
 // Refund: what a permit reports as unused comes back at once, as if it had
-// never been asked for; what would have overflowed since then does not. What
-// was used beyond the request moves the arrival time further.
+// never been asked for: the limit is where it would be without, to the last
+// part; what would have overflowed since then does not come back. What was used
+// beyond the request moves the arrival time further.
 type gcra struct {
 	burst int64
 	limit wide // the burst, in parts of the drain
@@ -38,20 +39,21 @@ func (g *gcra) when(now time.Duration, n int64) time.Duration {
 }
 
 func (g *gcra) take(now time.Duration, n int64) {
-	g.lows.note(now, g.drain.float())
+	g.lows.note(now, g.drain.content)
 	g.drain.pour(n)
 }
 
-func (g *gcra) adjust(now, at time.Duration, charged, used int64) int64 {
+func (g *gcra) owe(now time.Duration, n int64) {
 	g.drain.run(now)
-	g.lows.note(now, g.drain.float())
-	if used >= charged {
-		g.drain.pour(used - charged)
-		return used
-	}
-	back := g.lows.giveBack(at, charged-used)
+	g.take(now, n)
+}
+
+func (g *gcra) giveBack(now, at time.Duration, n int64) int64 {
+	g.drain.run(now)
+	g.lows.note(now, g.drain.content)
+	back := g.lows.giveBack(at, g.drain.parts(n))
 	g.drain.scoop(back)
-	return charged - back
+	return back.over(g.drain.per)
 }
 
 func (g *gcra) release(int64) {}

@@ -32,14 +32,12 @@ func (b *leakyBucket) when(now time.Duration, _ int64) time.Duration {
 
 func (b *leakyBucket) take(_ time.Duration, n int64) { b.drain.pour(n) }
 
-func (b *leakyBucket) adjust(now, _ time.Duration, charged, used int64) int64 {
-	if used <= charged {
-		return charged
-	}
+func (b *leakyBucket) owe(now time.Duration, n int64) {
 	b.drain.run(now)
-	b.drain.pour(used - charged)
-	return used
+	b.drain.pour(n)
 }
+
+func (b *leakyBucket) giveBack(_, _ time.Duration, _ int64) int64 { return 0 }
 
 func (b *leakyBucket) release(int64) {}
 

@@ -48,7 +48,8 @@ type Grantee interface {
 	// [ErrClosed]. It is called on the goroutine that made the grant possible
 	// (one that releases a permit, a timer's), with no lock held, and must not
 	// block: others wait for that goroutine. A panic in it is logged, and the
-	// permit released.
+	// permit released; the same after runtime.Goexit, which takes the goroutine
+	// along, but none of those who are to be told next.
 	Granted(p *Permit, err error)
 }
 

@@ -1,7 +1,6 @@
 package limits
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -11,13 +10,19 @@ const maxLows = 128
 
 // lows remembers how far the backlog of a bucket (what was taken and has not
 // flowed back yet) has been down since any earlier instant, to tell how much of
-// an old grant may still be given back.
+// an old grant may still be given back. Amounts are in the parts of a [drain].
 //
-// Why it is needed: let 10 be granted from a full bucket of 10 and a window
+// The rule: after a refund the bucket is as it would be now had the lesser
+// amount been taken in the first place. The two histories begin x apart, and
+// only once the smaller backlog is down to nothing, while the larger one still
+// runs out, do they come nearer. So min(x, least backlog since the grant) comes
+// back: to the part, as of a whole unit taken a moment ago a bit has flowed
+// back by itself, and only the rest is there to be returned.
+//
+// Why not simply x: let 10 be granted from a full bucket of 10 and a window
 // pass. The bucket is full again, but would have been full all along without
 // that grant. Giving back 10 now, right after another grant of 10, would let 10
-// through that no bucket of 10 would ever have had. As if the grant had never
-// been, only that may come back which the backlog never fell below since.
+// through that no bucket of 10 would ever have had.
 //
 // Only those records matter that no later one undercuts; they are kept with
 // rising backlog. Beyond maxLows, neighbours are merged into the lower backlog
@@ -27,13 +32,13 @@ type lows struct{ records []low }
 // A low is the backlog just before something was added to it.
 type low struct {
 	at      time.Duration
-	backlog float64
+	backlog wide
 }
 
 // note records the backlog at now, before it grows.
-func (l *lows) note(now time.Duration, backlog float64) {
+func (l *lows) note(now time.Duration, backlog wide) {
 	n := len(l.records)
-	for n > 0 && l.records[n-1].backlog >= backlog {
+	for n > 0 && !backlog.exceeds(l.records[n-1].backlog) {
 		n--
 	}
 	if n == len(l.records) {
@@ -50,11 +55,11 @@ func (l *lows) note(now time.Duration, backlog float64) {
 // mergeTo leaves at most that many records, and of the differences between
 // them the large ones.
 func (l *lows) mergeTo(most int) {
-	step := l.records[len(l.records)-1].backlog / maxLows
+	step := l.records[len(l.records)-1].backlog.float() / maxLows
 	for len(l.records) > most {
 		kept := l.records[:1]
 		for _, r := range l.records[1:] {
-			if last := &kept[len(kept)-1]; r.backlog-last.backlog < step {
+			if last := &kept[len(kept)-1]; r.backlog.sub(last.backlog).float() < step {
 				last.at = r.at
 			} else {
 				kept = append(kept, r)
@@ -65,29 +70,29 @@ func (l *lows) mergeTo(most int) {
 	}
 }
 
-// giveBack returns how much of n, which was granted at the instant at, may be
-// taken out of the backlog now, and lowers the records since then by as much.
+// giveBack returns how much of the amount, which was taken at the instant at,
+// comes out of the backlog now, and lowers the records since then by as much.
 // The backlog of now must have been noted.
-func (l *lows) giveBack(at time.Duration, n int64) int64 {
+func (l *lows) giveBack(at time.Duration, amount wide) wide {
 	first, _ := slices.BinarySearchFunc(l.records, at, func(r low, at time.Duration) int {
 		if r.at <= at {
 			return -1
 		}
 		return 1
 	})
-	if first == len(l.records) { // granted at this very instant: all of it is still there
-		return n
+	if first == len(l.records) { // taken at this very instant: all of it is still there
+		return amount
 	}
-	if lowest := math.Floor(l.records[first].backlog); lowest < float64(n) {
-		n = int64(lowest)
+	if lowest := l.records[first].backlog; amount.exceeds(lowest) {
+		amount = lowest
 	}
 	for i := first; i < len(l.records); i++ {
-		l.records[i].backlog -= float64(n)
+		l.records[i].backlog = l.records[i].backlog.sub(amount)
 	}
 	under := first
-	for under > 0 && l.records[under-1].backlog >= l.records[first].backlog {
+	for under > 0 && !l.records[first].backlog.exceeds(l.records[under-1].backlog) {
 		under--
 	}
 	l.records = slices.Delete(l.records, under, first)
-	return n
+	return amount
 }

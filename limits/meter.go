@@ -24,10 +24,13 @@ type meter interface {
 	when(now time.Duration, n int64) time.Duration
 	// take grants n at now.
 	take(now time.Duration, n int64)
-	// adjust settles what was granted at the instant at: charged is what
-	// counts so far, used what was really used. It returns what counts from
-	// now on, which is more than used where nothing comes back.
-	adjust(now, at time.Duration, charged, used int64) int64
+	// owe charges n at now, whether it is there or not.
+	owe(now time.Duration, n int64)
+	// giveBack takes back what it can of n, which was taken or charged at the
+	// instant at and never used, and returns the amount that has ceased to
+	// count: n, less what has flowed back by itself already; 0 where nothing
+	// is given back. A unit that comes back in part counts no more.
+	giveBack(now, at time.Duration, n int64) int64
 	// release takes n back that was held.
 	release(n int64)
 	// level returns what could be granted at now, below zero for a debt, and

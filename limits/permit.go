@@ -19,16 +19,17 @@ type Permit struct {
 	set  *Set          // that granted it; nil if none did
 	more *beyond       // where the fields here do not suffice
 	at   time.Duration // of the grant, in the Set's time
-	few  [inline]int64 // what counts so far, by limit; guarded by the Set
+	few  [inline]int64 // what counts so far, by limit, raises included; guarded by the Set
 	took uint32        // bit i: takes some of limit i
 	done atomic.Bool
 }
 
 // beyond holds what a permit rarely needs: the amounts for more than inline
-// limits, or who keeps it in place of a Set.
+// limits, what reports have added, or who keeps it in place of a Set.
 type beyond struct {
-	amounts []int64
+	amounts []int64 // nil if the fields of the permit suffice
 	took    []bool
+	raises  []raise // guarded by the Set
 	keeper  Keeper
 }
 
@@ -88,7 +89,7 @@ func newBeyond(need []int64) *beyond {
 
 // amounts returns what counts so far, by limit.
 func (p *Permit) amounts() []int64 {
-	if p.more != nil {
+	if p.more != nil && p.more.amounts != nil {
 		return p.more.amounts
 	}
 	return p.few[:len(p.set.limits)]
@@ -96,7 +97,7 @@ func (p *Permit) amounts() []int64 {
 
 // takes tells whether p was granted some of limit i.
 func (p *Permit) takes(i int) bool {
-	if p.more != nil {
+	if p.more != nil && p.more.took != nil {
 		return p.more.took[i]
 	}
 	return p.took&(1<<i) != 0
@@ -104,7 +105,7 @@ func (p *Permit) takes(i int) bool {
 
 // kept returns who keeps p in place of a Set, nil if nobody does.
 func (p *Permit) kept() Keeper {
-	if p.more == nil {
+	if p.set != nil || p.more == nil { // more of a Set's permit may change at any time
 		return nil
 	}
 	return p.more.keeper
@@ -117,10 +118,12 @@ func (p *Permit) bound() bool {
 }
 
 // Update reports that used of key were really used. It takes effect at once,
-// and of several reports the last one counts. Less than the request is given
-// back where the [Algorithm] does so, otherwise it changes nothing; more is
-// charged as a debt, also beyond the capacity, and delays later grants. Without
-// a report, the request stands.
+// and of several reports the last one counts. More than what counts so far, the
+// request or an earlier report, is charged as a debt, also beyond the capacity,
+// and delays later grants; it counts from this report on. Less is given back
+// where the [Algorithm] does so, otherwise it changes nothing; what was charged
+// last goes first, as if neither it nor so much of the request had ever been
+// taken. Without a report, the request stands.
 //
 // A key that the Set does not have, a negative amount and the key of a
 // [Resource], which is held and not used up, are a *[RequestError]; after
@@ -211,8 +214,7 @@ func (s *Set) update(p *Permit, key string, used int) error {
 		s.mu.Unlock()
 		return ErrReleased
 	}
-	charged := &p.amounts()[i]
-	*charged = l.meter.adjust(s.now(), p.at, *charged, int64(used))
+	p.settle(l.meter, i, s.now(), int64(used))
 	told := s.pump()
 	s.mu.Unlock()
 	told.tell()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -16,8 +17,9 @@ import (
 //
 // Sets that lack a key of the request, or could never grant it for another
 // reason, and closed Sets are passed over. A request that none could ever grant
-// gets the *[RequestError] of the first Set; if none is left that is open,
-// [ErrClosed]. It is safe for concurrent use and has no state of its own but
+// gets a *[RequestError]: about an amount, from the first Set that has all its
+// keys, or else about a key, from the first Set. If none is left that is open,
+// it gets [ErrClosed]. A Pool is safe for concurrent use and has no state of its own but
 // whose turn it is: a Set may be in several Pools, and be used directly.
 type Pool struct {
 	sets   []*Set
@@ -31,7 +33,7 @@ type Pool struct {
 // NewPool returns a Pool over sets, of which there must be at least one, none
 // nil and none twice. All that is wrong is joined in one error.
 func NewPool(sets []*Set, opts ...PoolOption) (*Pool, error) {
-	p := &Pool{sets: append([]*Set(nil), sets...)}
+	p := &Pool{sets: slices.Clone(sets)}
 	var errs []error
 	if len(sets) == 0 {
 		errs = append(errs, errors.New("limits: Pool: no sets"))
@@ -93,6 +95,29 @@ func (p *Pool) Enqueue(r Request, to Grantee) (*Permit, Ticket, error) {
 	return nil, t, nil
 }
 
+// Check returns what Acquire would say of r at once, without taking anything: a
+// *[RequestError] if no Set could ever grant r, [ErrClosed] if those that could
+// are closed, else nil.
+func (p *Pool) Check(r Request) error {
+	closed := false
+	for _, s := range p.sets {
+		switch s.Check(r) {
+		case nil:
+			return nil
+		case ErrClosed:
+			closed = true
+		}
+	}
+	if closed {
+		return ErrClosed
+	}
+	return p.fault(r)
+}
+
+// Sets returns the Sets of the Pool, in their order, in a slice that the caller
+// may keep.
+func (p *Pool) Sets() []*Set { return slices.Clone(p.sets) }
+
 // Stats returns those of the Sets, one after another.
 func (p *Pool) Stats() []Stat {
 	var stats []Stat
@@ -131,8 +156,18 @@ func (p *Pool) try(r Request, first int) (*Permit, error) {
 	case closed:
 		return nil, ErrClosed
 	default:
-		return nil, p.sets[0].fault(r)
+		return nil, p.fault(r)
 	}
+}
+
+// fault tells what is wrong with r, which no Set could ever grant.
+func (p *Pool) fault(r Request) error {
+	for _, s := range p.sets {
+		if s.fits(r) {
+			return s.fault(r)
+		}
+	}
+	return p.sets[0].fault(r)
 }
 
 // ask grants r now, or lets it wait for the one to be told; nil for a caller

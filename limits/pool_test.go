@@ -207,6 +207,79 @@ func TestPoolOfRatesUsesAllOfThem(t *testing.T) {
 	})
 }
 
+func TestPoolNamesTheMostHelpfulFault(t *testing.T) {
+	set := func(key string, capacity int) *limits.Set {
+		return limits.MustNew(limits.Rate(key, capacity, time.Second))
+	}
+	for _, c := range []struct {
+		sets         []*limits.Set
+		req          limits.Request
+		key, because string
+	}{
+		{[]*limits.Set{limits.MustNew()}, limits.Request{"x": -1}, "x", "negative"},
+		{[]*limits.Set{set("x", 1), limits.MustNew()}, limits.Request{"y": -1}, "y", "negative"},
+		{[]*limits.Set{set("x", 1), set("y", 5)}, limits.Request{"y": 6}, "y", "above the capacity of 5"},
+		{[]*limits.Set{set("x", 1), set("y", 5)}, limits.Request{"y": -6}, "y", "negative"},
+		{[]*limits.Set{set("x", 1), set("y", 5)}, nil, "x", "missing"},
+		{[]*limits.Set{set("x", 1), set("y", 5)}, limits.Request{"z": -6}, "z", `want one of "x"`},
+	} {
+		p := pool(t, c.sets)
+		_, errTry := p.TryAcquire(c.req)
+		_, errAcquire := p.Acquire(t.Context(), c.req)
+		for _, err := range []error{errTry, errAcquire, p.Check(c.req)} {
+			if re := requestError(t, err, c.key); re.Amount != c.req[c.key] || !strings.Contains(re.Reason, c.because) {
+				t.Errorf("%v: got %v, want %q", c.req, re, c.because)
+			}
+		}
+	}
+}
+
+func TestCheckSaysWhatAcquireWouldAndTakesNothing(t *testing.T) {
+	sets := regions(2, 3)
+	p := pool(t, sets)
+	held := acquire(t, sets[0], limits.Request{"r": 2})
+	before := p.Stats()
+	for _, l := range []interface{ Check(limits.Request) error }{sets[0], p, limits.MustNew()} {
+		if err := l.Check(nil); err != nil {
+			t.Errorf("got %v, want nil though it would have to wait", err)
+		}
+	}
+	requestError(t, sets[0].Check(limits.Request{"r": 3}), "r")
+	if err := p.Check(limits.Request{"r": 3}); err != nil {
+		t.Errorf("got %v, want nil, as the second could", err)
+	}
+	requestError(t, p.Check(limits.Request{"r": 4}), "r")
+	requestError(t, p.Check(limits.Request{"r": -1}), "r")
+	if !slices.Equal(p.Stats(), before) {
+		t.Errorf("got %+v, want %+v", p.Stats(), before)
+	}
+	held.Release()
+	sets[1].Close()
+	if err := sets[1].Check(nil); err != limits.ErrClosed {
+		t.Errorf("got %v, want ErrClosed", err)
+	}
+	requestError(t, sets[1].Check(limits.Request{"x": 1}), "x")
+	if err := p.Check(nil); err != nil {
+		t.Errorf("got %v, want nil with one open", err)
+	}
+	if err := p.Check(limits.Request{"r": 3}); err != limits.ErrClosed {
+		t.Errorf("got %v, want ErrClosed, as only the closed one could", err)
+	}
+}
+
+func TestPoolGivesItsSets(t *testing.T) {
+	sets := regions(1, 2)
+	p := pool(t, sets)
+	got := p.Sets()
+	if !slices.Equal(got, sets) {
+		t.Errorf("got %v, want %v", got, sets)
+	}
+	got[0] = nil
+	if !slices.Equal(p.Sets(), sets) {
+		t.Error("a change of the slice changed the pool")
+	}
+}
+
 func TestWrongPoolsAreErrors(t *testing.T) {
 	s := limits.MustNew()
 	_, err := limits.NewPool([]*limits.Set{s, nil, s}, limits.Offset(-1), limits.Choice(7), nil)

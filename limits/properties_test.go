@@ -21,9 +21,16 @@ type move struct {
 	Hold    int           // of the resource
 	Lasts   time.Duration // from the grant to the release
 	Patient time.Duration // its context ends after that
-	Report  int           // percent of the amount that is reported as used; -1: none
+	Reports []percent     // of the amount, reported as used one after another
 	Try     bool
 	Pause   time.Duration // of the rate, after the grant
+}
+
+// A percent is a report of so much of a request, some time after what came
+// before.
+type percent struct {
+	After time.Duration
+	Used  int
 }
 
 // A stream is a Set of a rate, calls and a resource, and callers of it.
@@ -53,6 +60,10 @@ func streams(a limits.Algorithm) *rapid.Generator[stream] {
 		if a == limits.TokenBucket || a == limits.GCRA {
 			s.Burst = rapid.IntRange(1, 30).Draw(t, "burst")
 		}
+		reports := rapid.SliceOfN(rapid.Custom(func(t *rapid.T) percent {
+			used := rapid.SampledFrom([]int{0, 10, 50, 100, 100, 150, 250}).Draw(t, "used")
+			return percent{After: ms(200, "after"), Used: used}
+		}), 0, 4)
 		for range rapid.IntRange(1, 60).Draw(t, "moves") {
 			s.Moves = append(s.Moves, move{
 				Start:   ms(3000, "start"),
@@ -60,7 +71,7 @@ func streams(a limits.Algorithm) *rapid.Generator[stream] {
 				Hold:    rapid.IntRange(0, s.Places).Draw(t, "hold"),
 				Lasts:   ms(400, "lasts"),
 				Patient: ms(5000, "patient"),
-				Report:  rapid.SampledFrom([]int{-1, -1, 0, 50, 100}).Draw(t, "report"),
+				Reports: reports.Draw(t, "reports"),
 				Try:     rapid.Bool().Draw(t, "try"),
 				Pause:   ms(rapid.SampledFrom([]int{0, 0, 0, 300}).Draw(t, "pauses"), "pause"),
 			})
@@ -99,7 +110,28 @@ type event struct {
 	granted       bool
 	err           error
 	arrived, came time.Duration
-	used          int // of the rate: the report, else the request
+	uses          []use // of the rate; the first one is the grant
+	peak          int   // the most that was granted or reported
+}
+
+// A use is a part of the rate that was really used: from the amount above to
+// the amount upTo of its event, at an instant.
+type use struct {
+	at          time.Duration
+	above, upTo int
+}
+
+// report changes what was used of e. What goes up again after it was reported
+// as less is not held against the limiter: others may have got it meanwhile.
+func (e *event) report(at time.Duration, used int) {
+	for i := range e.uses {
+		u := &e.uses[i]
+		u.upTo = min(u.upTo, max(u.above, used))
+	}
+	if used > e.peak {
+		e.uses = append(e.uses, use{at: at, above: e.peak, upTo: used})
+		e.peak = used
+	}
 }
 
 // play runs the stream on a Set and returns the events, by move, and the
@@ -120,7 +152,7 @@ func (s stream) play(set *limits.Set) (events []event, most int) {
 		all.Go(func() {
 			time.Sleep(m.Start + time.Duration(i+1)) // at an instant of its own, which is not that of Close
 			e := &events[i]
-			*e = event{move: m, arrived: time.Since(begin), used: m.Amount}
+			*e = event{move: m, arrived: time.Since(begin)}
 			ctx, cancel := context.WithTimeout(context.Background(), m.Patient)
 			defer cancel()
 			r := limits.Request{"k": m.Amount, "r": m.Hold}
@@ -135,12 +167,17 @@ func (s stream) play(set *limits.Set) (events []event, most int) {
 				return
 			}
 			e.granted = true
+			e.uses, e.peak = []use{{at: e.came, upTo: m.Amount}}, m.Amount
 			hold(m.Hold)
 			time.Sleep(m.Lasts)
 			p.Pause(m.Pause)
-			if m.Report >= 0 {
-				e.used = m.Amount * m.Report / 100
-				e.err = p.Update("k", e.used)
+			for _, r := range m.Reports {
+				time.Sleep(r.After)
+				used := m.Amount * r.Used / 100
+				e.report(time.Since(begin), used)
+				if err := p.Update("k", used); err != nil {
+					e.err = err
+				}
 			}
 			hold(-m.Hold)
 			p.Release()
@@ -152,8 +189,8 @@ func (s stream) play(set *limits.Set) (events []event, most int) {
 	return events, most
 }
 
-// windows returns an error if some window admits more than most.
-func windows(events []event, per time.Duration, most int, amount func(event) int) error {
+// windows returns an error if some window admits more than most calls.
+func windows(events []event, per time.Duration, most int) error {
 	came := slices.Clone(events)
 	came = slices.DeleteFunc(came, func(e event) bool { return !e.granted })
 	slices.SortFunc(came, func(a, b event) int { return int(a.came - b.came) })
@@ -161,11 +198,34 @@ func windows(events []event, per time.Duration, most int, amount func(event) int
 		sum := 0
 		for _, e := range came[i:] {
 			if e.came-first.came < per {
-				sum += amount(e)
+				sum++
 			}
 		}
 		if sum > most {
 			return fmt.Errorf("%d admitted in the window from %v, want at most %d", sum, first.came, most)
+		}
+	}
+	return nil
+}
+
+// admitted returns an error if something was granted of the rate though in the
+// window that ends with it more than most was used. Debts of the same instant
+// do not count: they may have come later.
+func admitted(events []event, per time.Duration, most int) error {
+	for _, e := range events {
+		if !e.granted || e.Amount == 0 {
+			continue
+		}
+		sum := 0
+		for _, other := range events {
+			for i, u := range other.uses {
+				if u.at < e.came && e.came-u.at < per || u.at == e.came && i == 0 {
+					sum += u.upTo - u.above
+				}
+			}
+		}
+		if sum > most {
+			return fmt.Errorf("%d used in the window up to %v, want at most %d", sum, e.came, most)
 		}
 	}
 	return nil
@@ -177,10 +237,10 @@ func (s stream) check(set *limits.Set, events []event, held int) error {
 	for _, e := range events {
 		largest = max(largest, e.Amount)
 	}
-	if err := windows(events, s.Per, s.most(largest), func(e event) int { return e.used }); err != nil {
+	if err := admitted(events, s.Per, s.most(largest)); err != nil {
 		return fmt.Errorf("%v: %w", s.Algorithm, err)
 	}
-	if err := windows(events, s.Per, s.Calls, func(event) int { return 1 }); err != nil {
+	if err := windows(events, s.Per, s.Calls); err != nil {
 		return fmt.Errorf("calls: %w", err)
 	}
 	if held > s.Places {

@@ -2,6 +2,7 @@ package limits
 
 import (
 	"math/big"
+	"slices"
 	"time"
 
 	"pgregory.net/rapid"
@@ -85,19 +86,15 @@ type model struct {
 	ref    reference
 	meter  meter
 	now    time.Duration
-	grants []modelGrant
-	// Once a bucket has given something back it may be stricter than the
-	// reference, but never more generous: it gives back whole units only.
-	inexact bool
+	grants []*modelGrant
+	set    Set
 }
 
 type modelGrant struct {
-	at      time.Duration
+	permit  Permit
 	asked   int64
-	charged int64 // what the meter says
-	used    int64 // what was reported last
-	charges []int // of the reference: the grant, then the debts
-	debts   []int64
+	counts  int64 // in the reference
+	charges []int // of the reference: the grant, then what reports have added
 }
 
 func newModel(t *rapid.T, a Algorithm) *model {
@@ -105,7 +102,7 @@ func newModel(t *rapid.T, a Algorithm) *model {
 	if a.bursts() {
 		l.burst, l.hasBurst = rapid.IntRange(1, 30).Draw(t, "burst"), true
 	}
-	return &model{meter: newMeter(&l), ref: reference{
+	return &model{meter: newMeter(&l), set: Set{limits: make([]limit, 1)}, ref: reference{
 		algorithm: a, capacity: int64(l.capacity), burst: int64(l.most()), per: l.per,
 	}}
 }
@@ -120,14 +117,17 @@ func (m *model) wait(t *rapid.T) {
 func (m *model) acquire(t *rapid.T) {
 	n := m.amount(t)
 	got, want := m.meter.can(m.now, n), m.ref.can(m.now, n)
-	if got != want && !(m.inexact && !got) {
+	if got != want {
 		t.Fatalf("at %d: can(%d) = %v, want %v", m.now, n, got, want)
 	}
 	if !got {
 		return
 	}
 	m.meter.take(m.now, n)
-	m.grants = append(m.grants, modelGrant{at: m.now, asked: n, charged: n, used: n, charges: []int{len(m.ref.charges)}})
+	g := &modelGrant{asked: n, counts: n, charges: []int{len(m.ref.charges)}}
+	g.permit.at = m.now
+	g.permit.init(&m.set, []int64{n})
+	m.grants = append(m.grants, g)
 	m.ref.charges = append(m.ref.charges, charge{at: m.now, n: n})
 }
 
@@ -142,7 +142,7 @@ func (m *model) when(t *rapid.T) {
 		}
 	case !m.ref.can(at, n):
 		t.Fatalf("at %d: when(%d) = %d, which is too early", m.now, n, at)
-	case m.ref.can(at-1, n) && !m.inexact:
+	case m.ref.can(at-1, n):
 		t.Fatalf("at %d: when(%d) = %d, which is too late", m.now, n, at)
 	}
 }
@@ -152,34 +152,34 @@ func (m *model) report(t *rapid.T) {
 	if len(m.grants) == 0 {
 		return
 	}
-	g := &m.grants[rapid.IntRange(0, len(m.grants)-1).Draw(t, "grant")]
+	g := m.grants[rapid.IntRange(0, len(m.grants)-1).Draw(t, "grant")]
+	if len(g.charges) > maxRaises {
+		return // from here on, less may come back
+	}
 	used := rapid.Int64Range(0, 2*g.asked).Draw(t, "used")
-	before := g.charged
-	g.charged = m.meter.adjust(m.now, g.at, g.charged, used)
-	if m.ref.algorithm.bursts() {
-		m.inexact = m.inexact || used < before
-		m.ref.rewrite(g, m.now, used)
-		return
+	g.permit.settle(m.meter, 0, m.now, used)
+	if excess := g.counts - used; excess <= 0 {
+		g.counts = used
+		g.charges = append(g.charges, len(m.ref.charges))
+		m.ref.charges = append(m.ref.charges, charge{at: m.now, n: -excess})
+	} else if m.ref.algorithm.bursts() {
+		g.counts -= m.ref.rewrite(m.now, g.charges, excess)
 	}
-	if want := max(used, before); g.charged != want {
-		t.Fatalf("reported %d of %d: got %d charged, want %d", used, before, g.charged, want)
-	}
-	if g.charged > before {
-		m.ref.charges = append(m.ref.charges, charge{at: m.now, n: g.charged - before})
+	if got := g.permit.amounts()[0]; got != g.counts {
+		t.Fatalf("at %d: %d reported of %d: got %d counting, want %d", m.now, used, g.asked, got, g.counts)
 	}
 }
 
-// rewrite makes the past such that g used that much: up to what it asked for
-// at the instant of the grant, debts at the instants of their first reports.
-func (r *reference) rewrite(g *modelGrant, now time.Duration, used int64) {
-	r.charges[g.charges[0]].n = min(used, g.asked)
-	debt := max(0, used-g.asked)
-	for k, i := range g.charges[1:] {
-		r.charges[i].n = min(g.debts[k], debt)
-		debt -= r.charges[i].n
+// rewrite makes the past such that excess was not charged, the last of the
+// charges first, and returns how much less the backlog is now, in whole units.
+func (r *reference) rewrite(now time.Duration, charges []int, excess int64) int64 {
+	before := r.backlog(now)
+	for _, i := range slices.Backward(charges) {
+		n := min(excess, r.charges[i].n)
+		r.charges[i].n -= n
+		excess -= n
 	}
-	if debt > 0 {
-		g.charges, g.debts = append(g.charges, len(r.charges)), append(g.debts, debt)
-		r.charges = append(r.charges, charge{at: now, n: debt})
-	}
+	less := before.Sub(before, r.backlog(now))
+	up := new(big.Int).Add(less.Num(), less.Denom())
+	return up.Sub(up, big.NewInt(1)).Div(up, less.Denom()).Int64()
 }

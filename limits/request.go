@@ -64,6 +64,9 @@ func (s *Set) resolve(r Request, need []int64) ([]int64, error) {
 // fault tells what is wrong with r, which resolve has refused. An unknown key
 // comes first, as it may be a misspelling of the one that is missing.
 func (s *Set) fault(r Request) error {
+	if len(s.limits) == 0 {
+		return negative(r)
+	}
 	for _, key := range slices.Sorted(maps.Keys(r)) {
 		if _, ok := s.byKey[key]; !ok {
 			return s.unknown(key, r[key])
@@ -82,6 +85,23 @@ func (s *Set) fault(r Request) error {
 		}
 	}
 	return nil
+}
+
+// fits tells whether r has the keys that s needs, whatever the amounts.
+func (s *Set) fits(r Request) bool {
+	if len(s.limits) == 0 {
+		return true
+	}
+	named := 0
+	for i := range s.limits {
+		l := &s.limits[i]
+		if _, ok := r[l.key]; ok {
+			named++
+		} else if !l.joins {
+			return false
+		}
+	}
+	return named == len(r)
 }
 
 // unknown returns the error about a key that the Set does not have.

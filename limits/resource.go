@@ -23,7 +23,9 @@ func (r *resource) when(now time.Duration, n int64) time.Duration {
 
 func (r *resource) take(_ time.Duration, n int64) { r.held += n }
 
-func (r *resource) adjust(_, _ time.Duration, charged, _ int64) int64 { return charged }
+func (r *resource) owe(time.Duration, int64) {}
+
+func (r *resource) giveBack(_, _ time.Duration, _ int64) int64 { return 0 }
 
 func (r *resource) release(n int64) { r.held -= n }
 

@@ -137,6 +137,22 @@ func (s *Set) Enqueue(r Request, to Grantee) (*Permit, Ticket, error) {
 	return nil, t, nil
 }
 
+// Check returns what Acquire would say of r at once, without taking anything: a
+// *[RequestError] if r could never be granted, [ErrClosed] if the Set is closed,
+// else nil.
+func (s *Set) Check(r Request) error {
+	var buf [inline]int64
+	if _, err := s.resolve(r, buf[:0]); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return ErrClosed
+	}
+	return nil
+}
+
 // Pause grants nothing of key for d from now on; of several pauses the longest
 // counts. Requests that take some of it wait until then, TryAcquire returns
 // [ErrUnavailable]. An unknown key, and a d of zero or less, change nothing.

@@ -107,16 +107,14 @@ func (s *slidingWindow) grow() {
 	s.log, s.first = log, 0
 }
 
-func (s *slidingWindow) adjust(now, _ time.Duration, charged, used int64) int64 {
-	if used <= charged {
-		return charged
-	}
+func (s *slidingWindow) owe(now time.Duration, n int64) {
 	s.slide(now)
-	if n := addSat(s.used(), used-charged) - s.used(); n > 0 {
+	if n = addSat(s.used(), n) - s.used(); n > 0 {
 		s.take(now, n)
 	}
-	return used
 }
+
+func (s *slidingWindow) giveBack(_, _ time.Duration, _ int64) int64 { return 0 }
 
 func (s *slidingWindow) release(int64) {}
 

@@ -107,13 +107,20 @@ func (t *ticket) tell() {
 		close(t.ready)
 		return
 	}
+	returned := false
 	defer func() {
-		if v := recover(); v != nil {
-			t.permit.Release()
-			slog.Error("limits: panic in Granted", "grantee", fmt.Sprintf("%T", t.to), "panic", v)
+		if returned {
+			return
 		}
+		v := recover()
+		if v == nil {
+			v = "runtime.Goexit" // which still ends this goroutine
+		}
+		t.permit.Release()
+		slog.Error("limits: panic in Granted", "grantee", fmt.Sprintf("%T", t.to), "panic", v)
 	}()
 	t.to.Granted(t.permit, t.err)
+	returned = true
 }
 
 // tickets is a list of settled tickets which are to be told of it.
@@ -135,15 +142,23 @@ func (ts *tickets) join(more tickets) {
 // tell tells each ticket in order, and ends its wait at the other Sets of a
 // Pool, which may let others through there.
 func (ts tickets) tell() {
+	if ts.head != nil {
+		ts.each()
+	}
+}
+
+// each does so. A Grantee may end the goroutine; those behind it, who have been
+// granted what they waited for, are then told on its way out.
+func (ts tickets) each() {
+	defer func() { ts.tell() }()
 	for ts.head != nil {
 		t := ts.head
 		ts.head = t.after
+		if len(t.entries) > 1 {
+			for _, e := range t.entries {
+				ts.join(e.permit.set.leave(e, false))
+			}
+		}
 		t.tell()
-		if len(t.entries) == 1 {
-			continue
-		}
-		for _, e := range t.entries {
-			ts.join(e.permit.set.leave(e, false))
-		}
 	}
 }

@@ -45,7 +45,7 @@ func (k *asked[S, In, Out]) drop() {
 // runs at once with the same state, as a plain method call would. That includes
 // asking for [Future.Done], after which the method had better only wait.
 func Ask[S, In, Out any](ctx context.Context, w *Worker[S], method func(S, context.Context, In) (Out, error), in In) *Future[Out] {
-	c, f := prepareAsk(ctx, w, method, in, nil)
+	c, f := prepareAsk(ctx, w, method, in, anyMember)
 	if c != nil {
 		w.submit(c)
 	}
@@ -58,7 +58,7 @@ func Ask[S, In, Out any](ctx context.Context, w *Worker[S], method func(S, conte
 // call that would wait for itself through other members' keys ends with
 // [ErrWouldDeadlock].
 func AskKey[S, In, Out any](ctx context.Context, w *Worker[S], key string, method func(S, context.Context, In) (Out, error), in In) *Future[Out] {
-	c, f := prepareAsk(ctx, w, method, in, &key)
+	c, f := prepareAsk(ctx, w, method, in, keyed(key))
 	if c != nil {
 		w.submit(c)
 	}
@@ -79,6 +79,16 @@ func invoke[S, Out any](s S, ctx context.Context, method func(S, context.Context
 	return method(s, ctx)
 }
 
+// addressee is the member that a call is for: any, or that of a key.
+type addressee struct {
+	keyed bool
+	hash  uint64
+}
+
+var anyMember addressee
+
+func keyed(key string) addressee { return addressee{keyed: true, hash: pool.HashKey(key)} }
+
 func (w *Worker[S]) submit(c *cell.Cell) {
 	if w.set.inline {
 		w.core.pool.RunHere(c)
@@ -89,7 +99,7 @@ func (w *Worker[S]) submit(c *cell.Cell) {
 
 // prepareAsk makes the cell of a call; nil if the call cannot be made, with f
 // done.
-func prepareAsk[S, In, Out any](ctx context.Context, w *Worker[S], fn func(S, context.Context, In) (Out, error), in In, key *string) (c *cell.Cell, f *Future[Out]) {
+func prepareAsk[S, In, Out any](ctx context.Context, w *Worker[S], fn func(S, context.Context, In) (Out, error), in In, to addressee) (c *cell.Cell, f *Future[Out]) {
 	k := &asked[S, In, Out]{in: in, method: fn}
 	c, _ = actor.CellOf(&k.future)
 	m, err := methodOf[S, In, Out](w)
@@ -106,7 +116,7 @@ func prepareAsk[S, In, Out any](ctx context.Context, w *Worker[S], fn func(S, co
 	}
 	c.SetParent(ctx)
 	c.Owner = &m.spec.Owner
-	if m.spec.Plain && key == nil {
+	if m.spec.Plain && to == anyMember {
 		return c, &k.future
 	}
 	request, err := cost(&w.core.shell, m.costs, in)
@@ -116,8 +126,8 @@ func prepareAsk[S, In, Out any](ctx context.Context, w *Worker[S], fn func(S, co
 		return nil, &k.future
 	}
 	m.spec.Prepare(c, rank(&w.core.shell, m.level, in), request)
-	if key != nil {
-		pool.Key(c, pool.HashKey(*key))
+	if to != anyMember {
+		pool.Key(c, to.hash)
 	}
 	return c, &k.future
 }
@@ -243,7 +253,7 @@ func Message[S, In, Out any](method func(S, context.Context, In) (Out, error), i
 
 // MessageKey is Message for a call that belongs to a key, as with [AskKey].
 func MessageKey[S, In, Out any](key string, method func(S, context.Context, In) (Out, error), in In) any {
-	return &letter[S, In, Out]{method: method, in: in, key: &key}
+	return &letter[S, In, Out]{method: method, in: in, to: keyed(key)}
 }
 
 // question is a letter to a worker with states of type S.
@@ -254,11 +264,11 @@ type question[S any] interface {
 type letter[S, In, Out any] struct {
 	method func(S, context.Context, In) (Out, error)
 	in     In
-	key    *string
+	to     addressee
 }
 
 func (l *letter[S, In, Out]) ask(ctx context.Context, w *Worker[S], sender *proto.PID) {
-	c, f := prepareAsk(ctx, w, l.method, l.in, l.key)
+	c, f := prepareAsk(ctx, w, l.method, l.in, l.to)
 	switch {
 	case c == nil:
 	case w.set.inline:

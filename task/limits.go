@@ -88,8 +88,13 @@ func (h *shell) limit(set *settings) func(a *pool.Attempt) {
 
 // introduce makes the actors of the Sets behind l live in sys from now on.
 func introduce(l limits.Limiter, sys *actor.System) {
-	if set, ok := l.(*limits.Set); ok {
-		set.PID(sys)
+	switch l := l.(type) {
+	case *limits.Set:
+		l.PID(sys)
+	case *limits.Pool:
+		for _, set := range l.Sets() {
+			set.PID(sys)
+		}
 	}
 }
 

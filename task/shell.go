@@ -22,8 +22,9 @@ import (
 // and what does not depend on the types of a call.
 type shell struct {
 	pool *pool.Pool
-	kind string    // "task" or "worker", for people
-	meet sync.Once // of the Limiter and the System
+	kind string                     // "task" or "worker", for people
+	fits func(limits.Request) error // whether the limits could ever grant it; nil: not known before
+	meet sync.Once                  // of the Limiter and the System
 }
 
 // open makes the pool; symbol is its name if the options give none.
@@ -42,6 +43,9 @@ func (h *shell) open(s *settings, symbol string, receive func(any, *proto.PID) b
 	}, faultsOf)
 	if err != nil {
 		return fmt.Errorf("task: Name(%q): %w", s.name, err)
+	}
+	if l, ok := s.gate().(interface{ Check(limits.Request) error }); ok {
+		h.fits = l.Check
 	}
 	h.pool, h.kind = p, actor.KindTask
 	if state != nil {
@@ -122,17 +126,21 @@ func check[Out any](name string, until func(Out) error, v Out) (err error) {
 	return until(v)
 }
 
-// cost asks what a call takes.
+// cost asks what a call takes. What could never be granted is the call's error at
+// once.
 func cost[In any](h *shell, costs func(In) limits.Request, in In) (r limits.Request, err error) {
-	if costs == nil {
-		return nil, nil
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = &PanicError{Task: h.pool.Name(), Value: p, Stack: debug.Stack()}
 		}
 	}()
-	return costs(in), nil
+	if costs != nil {
+		r = costs(in)
+	}
+	if h.fits != nil {
+		err = h.fits(r)
+	}
+	return r, err
 }
 
 // rank asks for the priority of a call.

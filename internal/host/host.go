@@ -39,6 +39,7 @@ type Registry struct {
 
 	mu    sync.Mutex
 	names map[string]*entry
+	after map[string]int // by name: the suffix to try next for another of that name
 	first *entry
 	last  *entry
 	next  uint64
@@ -71,10 +72,7 @@ func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error)
 		r.next++
 		name = fmt.Sprintf("%s-%d", prefix, r.next)
 	}
-	free := name
-	for n := 2; r.names[free] != nil; n++ {
-		free = fmt.Sprintf("%s-%d", name, n)
-	}
+	free := r.free(name)
 	if r.names == nil {
 		r.names = make(map[string]*entry)
 	}
@@ -89,6 +87,24 @@ func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error)
 	return free, nil
 }
 
+// free returns name, or name with the next suffix if it is taken. Suffixes go up
+// while the name is taken: to look for the lowest free one each time would make
+// very many of one name quadratic.
+func (r *Registry) free(name string) string {
+	if r.names[name] == nil {
+		return name
+	}
+	if r.after == nil {
+		r.after = make(map[string]int)
+	}
+	for n := max(2, r.after[name]); ; n++ {
+		if free := fmt.Sprintf("%s-%d", name, n); r.names[free] == nil {
+			r.after[name] = n + 1
+			return free
+		}
+	}
+}
+
 // Remove frees name if u holds it.
 func (r *Registry) Remove(name string, u Unit) {
 	r.mu.Lock()
@@ -98,6 +114,7 @@ func (r *Registry) Remove(name string, u Unit) {
 		return
 	}
 	delete(r.names, name)
+	delete(r.after, name)
 	if e.prev != nil {
 		e.prev.next = e.next
 	} else {

@@ -143,3 +143,17 @@ func TestRegistryUnderStress(t *testing.T) {
 		t.Errorf("units left: %v", got)
 	}
 }
+
+func TestVeryManyOfOneNameAreNotQuadratic(t *testing.T) {
+	t.Parallel()
+	const many = 50_000 // a minute and more, if each looked for the lowest suffix
+	var r host.Registry
+	for i := range many {
+		if _, err := r.Add("same", "", false, &unit{}); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	if got := len(r.Units()); got != many {
+		t.Errorf("got %d units, want %d", got, many)
+	}
+}

@@ -106,8 +106,10 @@ func newAttempt(w *worker, c *cell.Cell, s *Spec) *Attempt {
 	r := recordOf(c)
 	r.begun.Store(true)
 	r.stopQueueTimer()
-	if w.member != nil && w.index >= 0 {
-		r.member = int(w.index) // where its retries go
+	if i := w.place(); w.member != nil && i >= 0 && i != r.member && !s.Pool.perMember() {
+		s.Pool.mu.Lock()
+		r.member = i // where its retries go
+		s.Pool.mu.Unlock()
 	}
 	number := int(r.number.Add(1))
 	now := s.Pool.now()

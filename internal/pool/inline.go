@@ -25,12 +25,9 @@ func (p *Pool) borrow() *worker {
 	}
 	var w *worker
 	if n := len(p.free); n > 0 {
-		if p.free[n-1].stateless() {
-			return nil
-		}
 		w = p.free[n-1]
 		p.free = p.free[:n-1]
-	} else if w = p.waking; w == nil || w.state != woken || w.failure != nil || w.retire || w.stateless() {
+	} else if w = p.waking; w == nil || w.state != woken || w.failure != nil || w.retire {
 		return nil
 	}
 	if p.waking == w {

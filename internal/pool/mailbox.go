@@ -21,6 +21,7 @@ type mailbox struct {
 	scheduled atomic.Bool
 	pokes     atomic.Bool
 	suspended atomic.Bool
+	ended     bool // told to stop; of whoever runs the mailbox
 	mu        sync.Mutex
 	system    []any
 	user      []any
@@ -162,14 +163,26 @@ func (m *mailbox) drain() {
 			m.suspended.Store(true)
 		case *proto.ResumeMailbox:
 			m.suspended.Store(false)
+		case *proto.Restart:
+			if m.ended { // the engine would bring the actor back to life
+				continue
+			}
+			m.invoke(message)
+		case *proto.Stop:
+			m.ended = true
+			m.invoke(message)
 		case proto.SystemMessage:
-			m.owner.before(message)
-			m.invoker.InvokeSystemMessage(message)
-			m.owner.after(message)
+			m.invoke(message)
 		default:
 			m.invoker.InvokeUserMessage(message)
 		}
 	}
+}
+
+func (m *mailbox) invoke(message any) {
+	m.owner.before(message)
+	m.invoker.InvokeSystemMessage(message)
+	m.owner.after(message)
 }
 
 func (m *mailbox) next() any {

@@ -92,6 +92,7 @@ func (w *worker) opened(state any, err error) {
 	w.tied = false
 	p.opening--
 	w.member.state, w.member.held = state, err == nil
+	w.failure = nil // of a call with the state before
 	p.calm()
 }
 
@@ -153,10 +154,6 @@ func (w *worker) shut() {
 	w.tied = false
 	p.mu.Unlock()
 }
-
-// stateless reports whether w is a member that has no state now, because it is
-// being restarted, or is about to lose it; under mu.
-func (w *worker) stateless() bool { return w.member != nil && (!w.member.held || w.tied) }
 
 func (p *Pool) closeState(m *member) {
 	p.mu.Lock()
@@ -231,6 +228,12 @@ func (p *Pool) failOpening(pid *proto.PID, err error) {
 	}
 	if w.state == starting && w.queue == nil && p.unarrived > 0 {
 		p.unarrived--
+	}
+	if w.state == parked { // restarted together with another
+		p.unpark(w)
+	}
+	if p.waking == w {
+		p.waking = nil
 	}
 	w.state = failed
 	ready := p.ready

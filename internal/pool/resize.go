@@ -56,7 +56,7 @@ func (p *Pool) trim() (stop []*proto.PID) {
 	surplus := p.live - p.size
 	for _, w := range p.members {
 		if w != nil {
-			w.retire = false
+			w.retire = p.halted
 			if w.state == gone {
 				surplus--
 			}
@@ -87,7 +87,7 @@ func (p *Pool) trimMembers() (stop []*proto.PID) {
 		if w == nil {
 			continue
 		}
-		w.retire = i >= p.size
+		w.retire = i >= p.size || p.halted && w.spawned
 		if w.retire && (w.state == parked || w.state == gated) {
 			stop = append(stop, w.pid)
 		}
@@ -102,7 +102,7 @@ func (p *Pool) resizeMembers() (stop []*proto.PID) {
 		if i >= len(p.members) || p.members[i] == nil {
 			p.addMember(i)
 		}
-		p.members[i].retire, p.members[i].expelled = false, false
+		p.members[i].retire, p.members[i].expelled = p.halted && p.members[i].spawned, false
 	}
 	for i := p.size; i < len(p.members); i++ {
 		w := p.members[i]

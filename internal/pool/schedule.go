@@ -236,6 +236,27 @@ func (p *Pool) leaving(w *worker) {
 	p.rouse(next, grow)
 }
 
+// withdraw takes a member out of service that is to be restarted for the sake of
+// another: nobody may take its place while it has no state.
+func (p *Pool) withdraw(w *worker) {
+	if w.member == nil {
+		return
+	}
+	p.mu.Lock()
+	if w.state == parked {
+		p.unpark(w)
+	}
+	if p.waking == w {
+		p.waking = nil
+	}
+	leave := p.quit(w)
+	w.state, w.full = failed, false
+	next, grow := p.summon()
+	p.mu.Unlock()
+	leave()
+	p.rouse(next, grow)
+}
+
 func (p *Pool) unpark(w *worker) {
 	for i, other := range p.free {
 		if other == w {

@@ -246,6 +246,9 @@ func (p *Pool) lendings() (n int) {
 
 // end completes the calls.
 func (p *Pool) end(waiting, inHand []*cell.Cell, refusal, cause error) (r Report) {
+	if len(waiting)+len(inHand) == 0 {
+		return r
+	}
 	// On a goroutine of its own: a callback that calls runtime.Goexit ends that,
 	// and not the stop.
 	ended := make(chan struct{})

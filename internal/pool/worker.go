@@ -98,6 +98,7 @@ func (w *worker) before(message any) {
 		w.pool.leaving(w)
 		w.shut()
 	case *proto.Restart:
+		w.pool.withdraw(w)
 		w.shut()
 	}
 }
