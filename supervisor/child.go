@@ -11,6 +11,9 @@ import (
 // Child is what a [Tree] can hold: a pool (*task.Task, *task.Worker), another
 // *Tree, a [Service], an [Actor].
 //
+// A pool supervises its own workers: what they suffer is in its Stats, and comes
+// to the tree only when the pool has spent its budget.
+//
 // The tree spawns Props under Name as often as the child has to be started
 // anew; both are called on the tree's goroutine and must not block.
 type Child interface {

@@ -54,8 +54,9 @@ func Ask[S, In, Out any](ctx context.Context, w *Worker[S], method func(S, conte
 
 // AskKey is Ask for a call that belongs to a key: all calls with the same key go
 // to the same member, in the order of submission, as long as [Worker.Resize] does
-// not change the number of members. A member that is restarted keeps its keys. A
-// call that would wait for itself through other members' keys ends with
+// not change the number of members: then some keys move, and a state that keeps
+// something for a key had better not trust it when that comes back. A member that
+// is restarted keeps its keys. A call that would wait for itself through other members' keys ends with
 // [ErrWouldDeadlock].
 func AskKey[S, In, Out any](ctx context.Context, w *Worker[S], key string, method func(S, context.Context, In) (Out, error), in In) *Future[Out] {
 	c, f := prepareAsk(ctx, w, method, in, keyed(key))

@@ -361,7 +361,8 @@ func Idempotent() Option {
 // Supervise sets what a panic does to its worker, and for a stateful worker also
 // what an init does that fails; the call has its error in any case. Default for
 // tasks: the worker goes on. Default for stateful workers: the member is
-// restarted with a fresh state, 10 times in 10 s at most.
+// restarted with a fresh state, 10 times in 10 s at most. The budget is that of
+// the pool, however many workers it has.
 func Supervise(p supervisor.Policy) Option {
 	return option(func(s *settings) error {
 		if err := p.Validate(); err != nil {

@@ -18,7 +18,7 @@ type RetryPolicy struct {
 	Max        int                // attempts after the first
 	Backoff    Backoff            // zero: exponential, 1 s to 1 min, with jitter
 	MaxElapsed time.Duration      // from the start of the first attempt to the start of the last; 0: no bound
-	On         func(Attempt) bool // asked before each retry; nil: always; a panic means no
+	On         func(Attempt) bool // asked before each retry, by several goroutines at once; nil: always; a panic means no
 }
 
 func (p RetryPolicy) validate() error {
