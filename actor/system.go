@@ -184,6 +184,9 @@ func (s *System) Stop(ctx context.Context) error {
 	}
 	defer s.stopMetrics()
 	for units := s.units.Units(); len(units) > 0; units = s.units.Units() {
+		if own := slices.DeleteFunc(slices.Clone(units), host.Adopted); len(own) > 0 {
+			units = own // the others go with their trees, in the order of those
+		}
 		if err := stopAll(ctx, units); err != nil {
 			return err
 		}

@@ -17,7 +17,9 @@ import (
 // The tree spawns Props under Name as often as the child has to be started
 // anew; both are called on the tree's goroutine and must not block.
 type Child interface {
-	// Name is unique among the children of a tree, not empty and without "/".
+	// Name is unique among the children of a tree and not empty. Only pools,
+	// which may be named after their functions, can have a "/" in it; their
+	// PIDs have a "." there.
 	Name() string
 
 	// Props makes the child's actor. Told to stop by a PoisonPill, it finishes
@@ -37,6 +39,9 @@ type foreign struct {
 
 func (f *foreign) Name() string        { return f.name }
 func (f *foreign) Props() *proto.Props { return f.props }
+
+// pathOf is the last part of the PID of a child.
+func pathOf(name string) string { return strings.ReplaceAll(name, "/", ".") }
 
 // checkName calls fault if a tree or child cannot have this name.
 func checkName(what, name string, fault func(format string, args ...any)) {
@@ -60,7 +65,12 @@ func checkChild(c Child, fault func(format string, args ...any)) string {
 		fault("%v", err)
 		return ""
 	}
-	checkName("child", name, fault)
+	switch c.(type) {
+	case *Tree, *foreign, *service:
+		checkName("child", name, fault)
+	default: // a pool may be named after its function, with the path of that
+		checkName("child", strings.ReplaceAll(name, "/", ""), fault)
+	}
 	switch c := c.(type) {
 	case *foreign:
 		if c.props == nil {

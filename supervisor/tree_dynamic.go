@@ -226,9 +226,9 @@ func (r *runner) recycle(k *kid) {
 	r.setState(k, StateStopping, nil)
 }
 
-// hurry stops a child that was commanded down and still drains.
+// hurry stops a child that was commanded down and still drains or halts.
 func (r *runner) hurry(name string) {
-	if k := r.tree.find(name); k != nil && k.gentle && k.told == toDrain {
+	if k := r.tree.find(name); k != nil && k.gentle && (k.told == toDrain || k.told == toHalt && !k.halted) {
 		r.stop(k)
 	}
 }

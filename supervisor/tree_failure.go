@@ -1,10 +1,13 @@
 package supervisor
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
+
+	"github.com/troupe-go/troupe/internal/host"
 )
 
 // HandleFailure implements proto.SupervisorStrategy: the engine calls it on the
@@ -205,6 +208,20 @@ func (f *failure) gaveUp() Directive {
 		return Escalate
 	}
 	return Stop
+}
+
+// over reports whether k could not be started because its owner has stopped it.
+// That is no failure of k, and no restart would help: it stays down.
+func (r *runner) over(k *kid, err error) bool {
+	var over host.Over
+	if !errors.Is(err, ErrStopped) && !errors.As(err, &over) {
+		return false
+	}
+	k.aim, k.gentle = stay, false
+	r.setState(k, StateStopped, err)
+	r.tell(k, EventStopped, nil)
+	k.reply(r.tree.refuse(k.name, err))
+	return true
 }
 
 // spawnFailed is the failure of a child that could not be started: one like any

@@ -18,6 +18,7 @@ type life struct {
 	host    *actor.System
 	unit    string        // its name in the registry of units; empty: it has none
 	started chan error    // takes how the first start went; nil: nobody asks
+	up      chan struct{} // closed when the first start is through
 	gone    chan struct{} // closed when the actor has ended
 	begun   bool          // for the loop: it is not the first start any more
 
@@ -31,7 +32,7 @@ func (t *Tree) props(started chan error) *proto.Props {
 	return proto.PropsFromProducer(func() proto.Actor { return newRunner(t.current()) },
 		proto.WithReceiverMiddleware(drainOnPoison),
 		proto.WithSpawnFunc(func(as *proto.ActorSystem, id string, p *proto.Props, parent proto.SpawnerContext) (*proto.PID, error) {
-			l := &life{tree: t, host: actor.Wrap(as), started: started, gone: make(chan struct{})}
+			l := &life{tree: t, host: actor.Wrap(as), started: started, up: make(chan struct{}), gone: make(chan struct{})}
 			if err := l.begin(parent); err != nil {
 				return nil, err
 			}
@@ -136,6 +137,17 @@ func (l *life) ready(as *proto.ActorSystem, pid *proto.PID) {
 	}
 	l.mu.Unlock()
 	l.knock()
+}
+
+// awaitStart returns when the tree has spawned its children for the first time,
+// as far as it could, or is gone.
+func (t *Tree) awaitStart() {
+	if l := t.current(); l != nil {
+		select {
+		case <-l.up:
+		case <-l.gone:
+		}
+	}
 }
 
 // post has the loop run the command, soon; never, if the life ends before.

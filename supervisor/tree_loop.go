@@ -106,6 +106,11 @@ func (r *runner) after(d time.Duration, command func()) *time.Timer {
 // start starts all children, none of which lives.
 func (r *runner) start() {
 	t := r.tree
+	first := !r.life.begun
+	r.life.begun = true
+	if first {
+		defer close(r.life.up)
+	}
 	again := t.state == StateRestarting
 	r.phase, r.history, r.cause = supervising, History{}, nil
 	t.mu.Lock()
@@ -118,12 +123,10 @@ func (r *runner) start() {
 	t.state, t.failure, t.lastErr, t.over = StateRunning, nil, "", false
 	if again {
 		t.restarts++
-	} else if !r.life.begun {
+	} else if first {
 		t.restarts = 0
 	}
 	t.mu.Unlock()
-	first := !r.life.begun
-	r.life.begun = true
 	for _, k := range slices.Clone(t.kids) {
 		r.renew(k)
 	}
@@ -159,6 +162,9 @@ func (r *runner) renew(k *kid) {
 // end of Start, and else a failure like any other.
 func (r *runner) startFailed(k *kid, err error, first bool) bool {
 	if r.life.started == nil || !first {
+		if r.over(k, err) {
+			return true
+		}
 		r.spawnFailed(k, err)
 		return r.phase == supervising
 	}

@@ -94,7 +94,7 @@ func (r *runner) raise() (failed bool) {
 		if k.aim != again || k.gentle {
 			continue
 		}
-		if err := r.up(k); err != nil {
+		if err := r.up(k); err != nil && !r.over(k, err) {
 			r.spawnFailed(k, err)
 			return true // for whoever is left there is another round
 		}
@@ -162,6 +162,9 @@ func (r *runner) spawn(k *kid, kind EventKind) error {
 		return err
 	}
 	k.target, k.alive = seen(r.system, pid), true
+	if sub, ok := k.child.(*Tree); ok {
+		sub.awaitStart() // those after it may use what is in it
+	}
 	if k.process != nil && !isActor(k.process) {
 		r.ctx.Watch(pid) // a router, say: the engine would not tell its parent
 	}
@@ -184,7 +187,7 @@ func isActor(p proto.Process) bool {
 func (r *runner) spawnNamed(k *kid) (pid *proto.PID, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			r.system.ProcessRegistry.Remove(proto.NewPID(r.system.ProcessRegistry.Address, r.ctx.Self().Id+"/"+k.name))
+			r.system.ProcessRegistry.Remove(proto.NewPID(r.system.ProcessRegistry.Address, r.ctx.Self().Id+"/"+pathOf(k.name)))
 			err = fmt.Errorf("supervisor: spawn panicked: %w", asError(p))
 		}
 	}()
@@ -198,5 +201,5 @@ func (r *runner) spawnNamed(k *kid) (pid *proto.PID, err error) {
 	if props == nil {
 		return nil, fmt.Errorf("supervisor: child %q has no Props", k.name)
 	}
-	return r.ctx.SpawnNamed(props, k.name)
+	return r.ctx.SpawnNamed(props, pathOf(k.name))
 }

@@ -203,7 +203,9 @@ func newAsking[S, In, Out any](w *Worker[S], until func(Out) error) *asking[In] 
 		if mine {
 			_, value := actor.CellOf(&k.future)
 			*value = v
-			k.drop()
+			if a.Number == 1 { // as in Task.runAttempt
+				k.drop()
+			}
 			a.Cell.Publish(final)
 		}
 	}

@@ -126,7 +126,9 @@ func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	if mine {
 		_, value := actor.CellOf(&k.future)
 		*value = v
-		k.drop()
+		if a.Number == 1 { // else an earlier attempt, given up on, may be about to read it
+			k.drop()
+		}
 		a.Cell.Publish(final)
 	}
 }

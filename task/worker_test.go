@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -19,6 +21,7 @@ import (
 type till struct {
 	id     int64
 	sum    int
+	mu     sync.Mutex // of sum, if calls interleave
 	busy   atomic.Int32
 	closed atomic.Int32
 	shop   *shop
@@ -31,15 +34,35 @@ type shop struct {
 	closed atomic.Int64
 	gate   *gate
 	broken atomic.Int64 // so many openings fail from now on
+	ids    atomic.Int64
+	most   int32 // calls that may use a state at once; 0: one
+
+	onOpen  func(context.Context, *till) error
+	onClose func(*till) error
 }
 
-func newShop(t *testing.T) *shop { return &shop{t: t, gate: newGate()} }
+// newShop returns a shop whose tills one call may use at a time, or as many as
+// the engine of memberEngines lets interleave that t is named after.
+func newShop(t *testing.T) *shop {
+	s := &shop{t: t, gate: newGate()}
+	if strings.Contains(t.Name(), "interleave") {
+		s.most = 3
+	}
+	return s
+}
 
-func (s *shop) open(context.Context) (*till, error) {
+func (s *shop) open(ctx context.Context) (*till, error) {
 	if s.broken.Add(-1) >= 0 {
 		return nil, errBoom
 	}
-	return &till{id: s.opened.Add(1), shop: s}, nil
+	k := &till{id: s.ids.Add(1), shop: s}
+	if s.onOpen != nil {
+		if err := s.onOpen(ctx, k); err != nil {
+			return nil, err
+		}
+	}
+	s.opened.Add(1)
+	return k, nil
 }
 
 func (k *till) Close() error {
@@ -50,6 +73,9 @@ func (k *till) Close() error {
 		k.shop.t.Errorf("state %d closed while in use", k.id)
 	}
 	k.shop.closed.Add(1)
+	if k.shop.onClose != nil {
+		return k.shop.onClose(k)
+	}
 	return nil
 }
 
@@ -58,7 +84,7 @@ func (k *till) enter() (leave func()) {
 	if k.closed.Load() != 0 {
 		k.shop.t.Errorf("state %d used after it was closed", k.id)
 	}
-	if n := k.busy.Add(1); n != 1 {
+	if n := k.busy.Add(1); n > max(1, k.shop.most) {
 		k.shop.t.Errorf("state %d used by %d calls", k.id, n)
 	}
 	return func() { k.busy.Add(-1) }
@@ -66,13 +92,16 @@ func (k *till) enter() (leave func()) {
 
 func (k *till) Add(_ context.Context, n int) (int, error) {
 	defer k.enter()()
+	if k.shop.most > 1 {
+		k.mu.Lock()
+		defer k.mu.Unlock()
+	}
 	k.sum += n
 	return k.sum, nil
 }
 
 func (k *till) Sum(context.Context) (int, error) {
-	defer k.enter()()
-	return k.sum, nil
+	return k.Add(context.Background(), 0)
 }
 
 func (k *till) ID(context.Context) (int64, error) {

@@ -17,6 +17,22 @@ type Unit interface {
 	Describe() any
 }
 
+// Adopted reports whether u is a pool that was spawned by an actor: if that is a
+// tree, it knows when to stop u.
+func Adopted(u Unit) bool {
+	a, ok := u.(interface{ Adopted() bool })
+	return ok && a.Adopted()
+}
+
+// Over is the error of spawning what has been stopped for good: no failure, and
+// nothing that another attempt could help.
+type Over struct{ Err error }
+
+func (o Over) Error() string { return o.Err.Error() }
+
+// Unwrap returns why.
+func (o Over) Unwrap() error { return o.Err }
+
 // Halter is a Unit that can let go of what it runs and yet keep what waits: a
 // pool, to the supervision tree above it.
 type Halter interface {

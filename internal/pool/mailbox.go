@@ -163,6 +163,7 @@ func (m *mailbox) drain() {
 			m.suspended.Store(true)
 		case *proto.ResumeMailbox:
 			m.suspended.Store(false)
+			m.owner.after(message)
 		case *proto.Restart:
 			if m.ended { // the engine would bring the actor back to life
 				continue

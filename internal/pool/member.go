@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"runtime/debug"
+	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 
@@ -54,9 +55,8 @@ func (w *worker) open() {
 	}
 	w.tied = true
 	p.opening++
-	ctx := memberContext{Context: p.stopContext(), worker: w}
 	p.mu.Unlock()
-	state, err := w.openHere(ctx)
+	state, err := w.openHere((*openContext)(w))
 	w.opened(state, err)
 	if err != nil {
 		panic(&openFailure{err})
@@ -96,7 +96,47 @@ func (w *worker) opened(state any, err error) {
 	p.calm()
 }
 
-// memberContext is what the function gets that opens a state.
+// openContext is what the function gets that opens a worker's state. It ends when
+// the pool begins to stop, and costs nothing until the function asks for Done.
+type openContext worker
+
+func (x *openContext) Deadline() (time.Time, bool) { return time.Time{}, false }
+
+func (x *openContext) Done() <-chan struct{} {
+	x.pool.mu.Lock()
+	defer x.pool.mu.Unlock()
+	return x.pool.stopContext().Done()
+}
+
+// standard returns the context behind it; nil if there is none and need not be.
+func (x *openContext) standard() context.Context {
+	x.pool.mu.Lock()
+	defer x.pool.mu.Unlock()
+	if x.pool.phase >= stopping || x.pool.stopCtx != nil {
+		return x.pool.stopContext()
+	}
+	return nil
+}
+
+func (x *openContext) Err() error {
+	if ctx := x.standard(); ctx != nil {
+		return ctx.Err()
+	}
+	return nil
+}
+
+// Value lets task.Info and those who look for deadlocks find the worker.
+func (x *openContext) Value(key any) any {
+	if _, ok := key.(cell.CallKey); ok {
+		return (*worker)(x)
+	}
+	if ctx := x.standard(); ctx != nil {
+		return ctx.Value(key)
+	}
+	return nil
+}
+
+// memberContext is what the function gets that opens the state of an Inline pool.
 type memberContext struct {
 	context.Context
 	worker *worker

@@ -123,7 +123,8 @@ type Pool struct {
 	halted    bool                 // no worker is made until the supervisor says so
 	held      bool                 // no worker is made while the engine restarts the router
 	onHalt    []func()             // called when the last worker is gone
-	orphaned  bool                 // stopped by its parent, not by its owner
+	orphaned  bool                 // stopped by its parent, and not by its owner
+	finished  bool                 // stopped by its owner: whatever its parent does, it stays stopped
 	collapsed bool                 // gave up, and waits for its parent to decide
 	turnstile chan struct{}        // of an Inline pool with a state: has room for who may use it
 	solo      *worker              // the same pool's
@@ -155,7 +156,7 @@ type Pool struct {
 	backoffs map[*time.Timer]struct{} // of restarts that are due later
 	system   *actor.System            // where it runs
 	pid      *proto.PID               // of the router; set by start
-	box      *mailbox                 // of the router
+	box      atomic.Pointer[mailbox]  // of the router; each life has another
 
 	workers  *proto.Props // of all workers
 	spawning *worker      // that is being spawned; the router's own

@@ -181,7 +181,7 @@ func (p *Pool) Ready(ctx context.Context) error {
 	p.ready = append(p.ready, told)
 	p.growing = true
 	p.mu.Unlock()
-	p.box.poke()
+	p.box.Load().poke()
 	select {
 	case err := <-told:
 		return err

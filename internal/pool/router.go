@@ -55,13 +55,14 @@ func (p *Pool) run(pid *proto.PID) {
 
 func (p *Pool) rootProps() *proto.Props {
 	r := &router{pool: p}
-	p.box = &mailbox{owner: r}
+	box := &mailbox{owner: r}
+	p.box.Store(box)
 	p.ended = make(chan struct{})
 	p.workers = proto.PropsFromProducer(func() proto.Actor { return shell{} },
 		proto.WithMailbox(func() proto.Mailbox { return &p.spawning.box }),
 		proto.WithDispatcher(&p.dispatch))
 	return proto.PropsFromProducer(func() proto.Actor { return r },
-		proto.WithMailbox(func() proto.Mailbox { return p.box }),
+		proto.WithMailbox(func() proto.Mailbox { return box }),
 		proto.WithDispatcher(&p.dispatch))
 }
 
@@ -103,7 +104,7 @@ func (r *router) Receive(ctx proto.Context) {
 	case *proto.Stopping:
 		r.pool.parentStops()
 	case *proto.Stopped:
-		close(r.pool.ended)
+		r.pool.routerGone()
 	}
 }
 
@@ -133,7 +134,7 @@ func (r *router) woken(ctx proto.Context) {
 // wanted returns the next worker to make, if one is needed beside those that
 // were made and have not reached the queue yet.
 func (p *Pool) wanted() *worker {
-	if p.phase >= stopping || p.halted || p.held || p.holding {
+	if p.phase >= stopping || p.over != nil || p.halted || p.held || p.holding {
 		return nil
 	}
 	if p.perMember() {

@@ -44,7 +44,7 @@ func (p *Pool) rouse(w *worker, grow bool) {
 		w.box.poke()
 	}
 	if grow {
-		p.box.poke()
+		p.box.Load().poke()
 	}
 }
 

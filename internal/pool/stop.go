@@ -85,7 +85,7 @@ func (p *Pool) leaveOut() []*cell.Cell {
 // same report.
 func (p *Pool) Stop() Report {
 	p.mu.Lock()
-	p.orphaned = false // whatever its parent does from now on, it stays stopped
+	p.orphaned, p.finished = false, true
 	p.mu.Unlock()
 	p.shutdown(p.cfg.Faults.Stopped(), p.cfg.Faults.StopCause())
 	if p.dispatchGone != nil && p.report.Abandoned == 0 {
@@ -121,7 +121,7 @@ func (p *Pool) parentStops() {
 	p.mu.Lock()
 	again := p.phase >= stopping
 	if !again {
-		p.orphaned = p.phase == running || p.collapsed
+		p.orphaned = !p.finished && (p.phase == running || p.collapsed)
 		p.over = make(chan struct{})
 	}
 	p.mu.Unlock()

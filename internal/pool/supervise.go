@@ -136,7 +136,7 @@ func (p *Pool) holdOff(delay time.Duration) {
 		p.holding = false
 		p.growing = true
 		p.mu.Unlock()
-		p.box.poke()
+		p.box.Load().poke()
 	})
 }
 
@@ -184,7 +184,7 @@ func (r *router) restart(s proto.Supervisor, child *proto.PID, delay time.Durati
 	children := p.scope(child)
 	p.stats.restarts.Add(uint64(len(children)))
 	if delay <= 0 {
-		s.RestartChildren(children...)
+		p.restartNow(s, children)
 		return
 	}
 	p.mu.Lock()
@@ -192,7 +192,27 @@ func (r *router) restart(s proto.Supervisor, child *proto.PID, delay time.Durati
 	if p.phase >= stopping { // the worker goes with its pool
 		return
 	}
-	p.after(delay, func() { s.RestartChildren(children...) })
+	p.after(delay, func() { p.restartNow(s, children) })
+}
+
+// restartNow restarts those of the workers that are still the same and are to
+// stay. A restart that comes after a stop would bring its worker back to life,
+// hence under the lock that Halt takes before it tells anybody to stop.
+func (p *Pool) restartNow(s proto.Supervisor, pids []*proto.PID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.phase >= stopping || p.over != nil || p.held {
+		return
+	}
+	for _, pid := range pids {
+		switch w := p.byPID(pid); {
+		case w == nil || w.state == gone:
+		case w.retire:
+			s.StopChildren(pid)
+		default:
+			s.RestartChildren(pid)
+		}
+	}
 }
 
 // scope returns the workers that are restarted together with child.

@@ -3,10 +3,12 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/internal/host"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -25,7 +27,7 @@ func (p *Pool) Props() *proto.Props {
 			case p.phase == stopped && p.orphaned:
 				p.revive()
 			case p.phase > running:
-				return nil, p.refusal
+				return nil, host.Over{Err: p.refusal}
 			case p.phase == running:
 				return nil, ErrLive
 			}
@@ -93,8 +95,24 @@ func (p *Pool) revive() {
 	}
 }
 
+// routerGone is called when the router's actor has stopped, before anybody hears
+// of it: whoever does, and makes another pool of that name, must find it free,
+// and all states closed.
+func (p *Pool) routerGone() {
+	p.mu.Lock()
+	over := p.over
+	p.mu.Unlock()
+	release(p.ended)
+	if over != nil {
+		<-over
+	}
+}
+
 // poisoned drains the pool: whoever poisons an actor wants it to finish first.
 func (p *Pool) poisoned() {
+	p.mu.Lock()
+	p.orphaned = p.orphaned || !p.finished && (p.phase == running || p.collapsed)
+	p.mu.Unlock()
 	p.dispatch.Schedule(func() {
 		if settled := p.beginDrain(); settled != nil {
 			<-settled
@@ -116,6 +134,7 @@ func (p *Pool) hold() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.held = true
+	p.rescue()
 }
 
 // goOn is called when the router has started, and when it has been restarted.
@@ -192,6 +211,13 @@ func (u Unit) Owns(id string) bool {
 	return u.pid != nil && u.pid.Id == id
 }
 
+// Adopted is for [host.Adopted].
+func (u Unit) Adopted() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.pid != nil && u.phase < stopped && !strings.HasPrefix(u.pid.Id, u.kind()+"/")
+}
+
 // Halt implements host.Halter.
 func (u Unit) Halt(done func()) {
 	p := u.Pool
@@ -212,6 +238,7 @@ func (u Unit) Halt(done func()) {
 		}
 	}
 	halted := p.haltedNow()
+	p.rescue() // what waits inside for a worker that was to be made
 	p.mu.Unlock()
 	p.stopWorkers(pids)
 	tellAll(halted)
@@ -249,7 +276,8 @@ func (p *Pool) Continue() {
 // resume lets the router make workers again, unless somebody else forbids it.
 // It is called with mu held, which it releases.
 func (p *Pool) resume() {
-	if p.halted || p.held || p.phase >= stopping || p.box == nil {
+	box := p.box.Load()
+	if p.halted || p.held || p.phase >= stopping || box == nil {
 		p.mu.Unlock()
 		return
 	}
@@ -259,7 +287,6 @@ func (p *Pool) resume() {
 			p.dueLines = append(p.dueLines, i)
 		}
 	}
-	box := p.box
 	p.mu.Unlock()
 	box.poke()
 }
