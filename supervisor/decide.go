@@ -47,7 +47,7 @@ func (p Policy) ask(err error) (d Directive, report error) {
 		err = errUnknown
 	}
 	if fault := p.Validate(); fault != nil {
-		return Escalate, &gaveUp{why: fmt.Sprintf("under an invalid policy (%v)", fault), cause: err}
+		return Escalate, &gaveUp{why: fmt.Sprintf("%v under an invalid policy (%v)", ErrFailed, fault), cause: err}
 	}
 	if p.Decide == nil {
 		return Restart, err
@@ -71,8 +71,7 @@ func (p Policy) settle(now time.Time, h *History, d Directive, err error) Verdic
 	}
 	restarts, within := p.limits()
 	if !h.grant(now, restarts, within) {
-		why := fmt.Sprintf("after %d in %v", restarts, within)
-		return Verdict{Directive: Escalate, Err: &gaveUp{why: why, cause: err}}
+		return Verdict{Directive: Escalate, Err: &gaveUp{why: fmt.Sprint(ErrFailed, " ", p.spent()), cause: err}}
 	}
 	// Quiet is counted from when the restart was due, not from the failure
 	// before it: else a delay longer than within would look like quiet, and
@@ -86,6 +85,15 @@ func (p Policy) settle(now time.Time, h *History, d Directive, err error) Verdic
 		h.due = due
 	}
 	return Verdict{Directive: Restart, Delay: delay, Err: err}
+}
+
+// spent is why the budget does not allow another restart.
+func (p Policy) spent() string {
+	restarts, within := p.limits()
+	if restarts == 1 {
+		return fmt.Sprintf("after 1 restart in %v", within)
+	}
+	return fmt.Sprintf("after %d restarts in %v", restarts, within)
 }
 
 // grant enters a restart at now if there are fewer than restarts of them
@@ -108,12 +116,13 @@ func (h *History) grant(now time.Time, restarts int, within time.Duration) bool 
 	return true
 }
 
-// gaveUp is the error of an Escalate that was not Decide's choice.
+// gaveUp is the error of an Escalate that was not Decide's choice, and that of a
+// tree at its end.
 type gaveUp struct {
 	why   string
 	cause error
 }
 
-func (e *gaveUp) Error() string        { return fmt.Sprintf("%v %s: %v", ErrFailed, e.why, e.cause) }
+func (e *gaveUp) Error() string        { return fmt.Sprintf("%s: %v", e.why, e.cause) }
 func (e *gaveUp) Is(target error) bool { return target == ErrFailed }
 func (e *gaveUp) Unwrap() error        { return e.cause }

@@ -117,7 +117,7 @@ func TestSpentBudgetMatchesErrFailedAndTheCause(t *testing.T) {
 	if got, ok := errors.AsType[*fs.PathError](v.Err); !ok || got != cause {
 		t.Errorf("%v does not unwrap to the cause", v.Err)
 	}
-	if got, want := v.Err.Error(), "supervisor: gave up restarting after 1 in 1m0s: open x: file does not exist"; got != want {
+	if got, want := v.Err.Error(), "supervisor: gave up restarting after 1 restart in 1m0s: open x: file does not exist"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -42,12 +42,25 @@
 //	defer tree.Stop(ctx)
 //	return tree.Wait(ctx)
 //
+// Children of a nested tree are spawned, as far as that succeeds, before the
+// next child of the outer one is. If a spawn fails in a tree that nobody has
+// called Start of, those after it wait for its restart.
+//
 // A child that fails alone is restarted in place: it keeps its name and its
-// mail. With [OneForAll] and [RestForOne] those in scope go down in reverse
-// order, each gone before the next, then the failed one; after the delay they
-// start in order. Pools are not stopped for that: they let their workers go,
-// and keep the calls that wait. What a tree does is told as an [Event] and in
-// the log, and shown by [Tree.Snapshot].
+// mail; a pool has ended its calls before, when it gave up. With [OneForAll]
+// and [RestForOne] those in scope go down in reverse order, each gone before
+// the next, then the failed one; after the delay they start in order. A child
+// whose owner stops it, by its own Stop, stays stopped.
+//
+// A pool in scope is not stopped for that: it lets its workers go, and keeps the
+// calls that wait. Calls that run have five seconds to end. Then the pool is
+// stopped after all, with all its calls, and spawned anew in its turn: a call
+// could be waiting for another pool in scope, which takes up work only
+// afterwards. A tree in scope is stopped in reverse order, without draining: all
+// calls of pools in it end.
+//
+// What a tree does is told as an [Event] and in the log, and shown by
+// [Tree.Snapshot].
 //
 // # Guarantees
 //
@@ -62,7 +75,7 @@
 //     Stopping handler, and its parent does not wait for it in vain.
 //   - A tree that gives up reports it by [Tree.Wait], an [Event] and the log; one
 //     below another hands it to its parent. It waits at most five seconds for
-//     each child.
+//     each child. So does the restart of a scope for the calls of each pool.
 //   - [Tree.Stop] returns when its ctx ends, whatever children do, and names
 //     those that still run. When it returns nil, nothing of the tree is left.
 //   - A child is spawned again under its name only when the one before is gone.
@@ -77,7 +90,8 @@
 //     not in order. A tree spawns in order, but does not wait until a child has
 //     handled its Started message.
 //   - A child that ignores its stop holds up the restart of its scope: a
-//     goroutine cannot be ended from outside.
+//     goroutine cannot be ended from outside. (A pool leaves such a function
+//     behind.)
 //   - Do not send to a child by name while it is spawned: the engine registers
 //     an actor before it can take messages. Such a sender panics, and the actor
 //     takes no message any more. A restart in place does not spawn.

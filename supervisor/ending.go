@@ -102,16 +102,12 @@ func goingDown(supervisor proto.Supervisor) bool {
 
 var enginePath = reflect.TypeFor[proto.Props]().PkgPath()
 
-// leave enters children that are told to stop, and drops those that are gone.
-// It reports whether the first one has been helped before.
+// leave enters children that are told to stop. It reports whether the first one
+// has been helped before.
 func (r *record) leave(system *proto.ActorSystem, help bool, children ...*proto.PID) (helped bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for child := range r.leaving {
-		if pid := child.Value(); pid == nil || !present(system, pid) {
-			delete(r.leaving, child)
-		}
-	}
+	r.dropGone(system)
 	if r.leaving == nil {
 		r.leaving = make(map[weak.Pointer[proto.PID]]bool)
 	}
@@ -121,6 +117,21 @@ func (r *record) leave(system *proto.ActorSystem, help bool, children ...*proto.
 		r.leaving[child] = help || r.leaving[child]
 	}
 	return helped
+}
+
+// dropGone forgets those who left and are gone, whenever there may be as many of
+// them as there are others: that makes it cheap for each stop. Under mu.
+func (r *record) dropGone(system *proto.ActorSystem) {
+	const slack = 16 // not worth it below
+	if len(r.leaving) < 2*r.staying+slack {
+		return
+	}
+	for child := range r.leaving {
+		if pid := child.Value(); pid == nil || !present(system, pid) {
+			delete(r.leaving, child)
+		}
+	}
+	r.staying = len(r.leaving)
 }
 
 func (r *record) isLeaving(child *proto.PID) bool {

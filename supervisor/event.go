@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 )
 
 // Event tells what a [Tree] has done or seen. It is published by value on the
-// event stream of the tree's ActorSystem, on the tree's goroutine: a subscriber
-// must not block, nor wait for the tree. Each is logged once, too.
+// event stream of the tree's ActorSystem, and the tree waits for that: a
+// subscriber must not block, nor wait for the tree. One that panics, or calls
+// runtime.Goexit, does not hurt the tree. Each event is logged once, too.
 type Event struct {
 	Tree     string // name of the tree
 	Child    string // name of its child; empty if it is about the tree itself
@@ -68,25 +70,45 @@ func (k EventKind) level() slog.Level {
 	return slog.LevelDebug
 }
 
-// tell publishes and logs an event of k, or of the tree if k is nil.
-// Subscribers and log handlers are user code: it is called without a lock, and
-// a panic in one of them must not end up as a failure of the tree.
+// tell publishes and logs an event of k, or of the tree if k is nil. That is
+// user code: it is called without a lock.
 func (r *runner) tell(k *kid, kind EventKind, err error) {
 	e := Event{Tree: r.tree.name, Kind: kind, Err: err, Time: time.Now(), Restarts: r.tree.restarts}
 	if k != nil {
 		e.Child, e.Restarts = k.name, k.restarts
 	}
-	r.contained(func() { r.system.EventStream.Publish(e) })
-	r.contained(func() { e.log(r.host.Log()) })
+	contain(r.system.Logger(), func() { r.system.EventStream.Publish(e) }, func() { e.log(r.host.Log()) })
 }
 
-func (r *runner) contained(userCode func()) {
-	defer func() {
-		if p := recover(); p != nil {
-			r.system.Logger().Error("supervisor: a subscriber or a log handler panicked", slog.Any("panic", p))
+// contain runs subscribers or log handlers, and returns when they have: what
+// they do must not end up as a failure of a supervisor, nor end its goroutine,
+// on which others wait. Hence one for them, where runtime.Goexit may end it.
+func contain(log *slog.Logger, userCode ...func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for _, code := range slices.Backward(userCode) {
+			defer contained(log, code) // each runs, whatever became of the one before
 		}
 	}()
+	<-done
+}
+
+func contained(log *slog.Logger, userCode func()) {
+	returned := false
+	defer func() {
+		p := recover()
+		if returned {
+			return
+		}
+		if p == nil {
+			p = errGoexit
+		}
+		defer func() { _ = recover() }() // it may be this handler
+		log.Error("supervisor: a subscriber or a log handler panicked", slog.Any("panic", p))
+	}()
 	userCode()
+	returned = true
 }
 
 func (e Event) log(to *slog.Logger) {

@@ -51,7 +51,7 @@ func ExamplePolicy_Next() {
 	// Restart 1s disk on fire
 	// Restart 2s disk on fire
 	// Restart 4s disk on fire
-	// Escalate 0s supervisor: gave up restarting after 3 in 10s: disk on fire
+	// Escalate 0s supervisor: gave up restarting after 3 restarts in 10s: disk on fire
 }
 
 func ExampleBackoff() {

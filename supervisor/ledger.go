@@ -63,6 +63,7 @@ type record struct {
 	pending []weak.Pointer[restart]          // waiting for their delay; a timer holds them
 	order   order                            // in which children started
 	leaving map[weak.Pointer[proto.PID]]bool // children that were told to stop; true: and helped to
+	staying int                              // how many of them were not gone when last looked at
 }
 
 // restart is a restart on its way, of all children in a scope.

@@ -109,3 +109,49 @@ func TestOrderForgetsChildrenThatAreGone(t *testing.T) {
 		t.Error("the order is not that of the start")
 	}
 }
+
+func TestRecordForgetsThoseWhoLeft(t *testing.T) {
+	system := proto.NewActorSystem(proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
+	var r record
+	first := proto.NewPID("", "gone")
+	for range 10_000 {
+		r.leave(system, false, proto.NewPID("", "gone"))
+		if n := len(r.leaving); n > 20 {
+			t.Fatalf("%d are kept", n)
+		}
+	}
+	r.leave(system, true, first)
+	if !r.isLeaving(first) {
+		t.Error("forgot the last one")
+	}
+}
+
+func TestStopsDoNotLookAtAllThatLeaveEachTime(t *testing.T) {
+	system := proto.NewActorSystem(proto.WithLoggerFactory(func(*proto.ActorSystem) *slog.Logger {
+		return slog.New(slog.DiscardHandler)
+	}))
+	var (
+		r     record
+		pids  []*proto.PID
+		looks int
+	)
+	for range 1000 {
+		pids = append(pids, system.Root.Spawn(proto.PropsFromFunc(func(proto.Context) {})))
+		staying := r.staying
+		r.leave(system, false, pids[len(pids)-1])
+		if r.staying != staying {
+			looks++
+		}
+	}
+	if looks > 10 {
+		t.Errorf("looked %d times at up to 1000", looks)
+	}
+	for _, pid := range pids {
+		if !r.isLeaving(pid) {
+			t.Error("forgot one that is not gone")
+		}
+		system.Root.Stop(pid)
+	}
+}

@@ -14,8 +14,9 @@ const (
 	defaultWithin   = 10 * time.Second
 )
 
-// ErrFailed is matched by every error that reports a spent restart budget; the
-// same error also matches the failure that spent it.
+// ErrFailed is matched by every error that reports a spent restart budget, or the
+// end of a [Tree] that gave up for another reason; the same error also matches
+// the failure behind it.
 var ErrFailed = errors.New("supervisor: gave up restarting")
 
 // Policy says what follows the failure of a child. The zero Policy restarts

@@ -45,7 +45,7 @@ func TestEscalationAtTheTopStopsTheChildren(t *testing.T) {
 				f.expect(restarts...)
 				f.crash(b, errBoom)
 				f.expect(want...)
-				expectLog(t, "gave up restarting after 1 in 10s: boom")
+				expectLog(t, "gave up restarting after 1 restart in 10s: boom")
 				f.inside(f.parent, func(proto.Context) {})
 				f.stop(f.parent)
 			})

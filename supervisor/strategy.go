@@ -113,8 +113,10 @@ func (s *strategy) escalate(f *failure, err error) {
 		f.supervisor.EscalateFailure(reason, f.message)
 		return
 	}
-	f.system.Logger().Error("supervisor: no parent to escalate to, children stopped",
-		slog.Any("failed", f.child), slog.Any("scope", s.policy.Scope), slog.Any("error", err))
+	contain(f.system.Logger(), func() {
+		f.system.Logger().Error("supervisor: no parent to escalate to, children stopped",
+			slog.Any("failed", f.child), slog.Any("scope", s.policy.Scope), slog.Any("error", err))
+	})
 	f.publish(Stop, reason)
 	f.stop(f.scope(s.policy.Scope))
 }
@@ -158,12 +160,9 @@ func (f *failure) stop(children []*proto.PID) {
 // publish tells the event stream. Its subscribers are user code, and under a
 // guardian nobody else would recover.
 func (f *failure) publish(d Directive, reason any) {
-	defer func() {
-		if r := recover(); r != nil {
-			f.system.Logger().Error("supervisor: a subscriber of the event stream panicked", slog.Any("panic", r))
-		}
-	}()
-	f.system.EventStream.Publish(&proto.SupervisorEvent{Child: f.child, Reason: reason, Directive: d.proto()})
+	contain(f.system.Logger(), func() {
+		f.system.EventStream.Publish(&proto.SupervisorEvent{Child: f.child, Reason: reason, Directive: d.proto()})
+	})
 }
 
 // restart sends the children their restart after delay. Nothing waits

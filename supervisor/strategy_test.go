@@ -142,7 +142,7 @@ func TestFailuresArePublished(t *testing.T) {
 	f.expect("-a")
 	want := []string{
 		"RestartDirective a: first",
-		"StopDirective a: supervisor: gave up restarting after 1 in 10s: supervisor: actor panicked: second",
+		"StopDirective a: supervisor: gave up restarting after 1 restart in 10s: supervisor: actor panicked: second",
 	}
 	if got := published(); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)

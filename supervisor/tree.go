@@ -25,9 +25,9 @@ var (
 
 // Tree is an actor that starts children in order, supervises them by a
 // [Policy], and stops them in reverse order. It is a [Child] itself, so trees
-// nest. All methods are safe for concurrent use; none may be called from what
-// runs on the tree's own goroutine ([Policy.Decide], subscribers of events) if
-// it waits for the tree.
+// nest. All methods are safe for concurrent use; none that waits for the tree may
+// be called from what the tree itself waits for: [Policy.Decide], subscribers
+// of events.
 //
 // A tree is idle until [Tree.Start], or until somebody spawns its Props. It
 // then runs until it is stopped or gives up:
@@ -55,8 +55,8 @@ type Tree struct {
 
 // New returns a tree of these children, in start order; later ones may depend
 // on earlier ones. It only checks and starts nothing. All faults are reported,
-// joined: empty names and names with "/", names that appear twice, nil
-// children, an invalid policy.
+// joined: empty names, names with "/" of anything but a pool, names that appear
+// twice, nil children, an invalid policy.
 func New(name string, p Policy, children ...Child) (*Tree, error) {
 	var found faults
 	checkName("tree", name, found.add)
@@ -86,7 +86,8 @@ func (t *Tree) Name() string { return t.name }
 // [Tree.Stop], or if another root tree of that name lives in the system.
 //
 // A PoisonPill stops the children in reverse order, each drained; a Stop stops
-// them all at once. A failure that the tree gives up about is escalated to the
+// them all at once. A Tree above stops this one in order in any case, unless
+// its time is up. A failure that the tree gives up about is escalated to the
 // parent. Restarted by it, the tree starts all children with a new budget.
 func (t *Tree) Props() *proto.Props { return t.props(nil) }
 
@@ -96,8 +97,12 @@ func (t *Tree) Props() *proto.Props { return t.props(nil) }
 //
 // If a spawn fails, the children started so far are stopped in reverse order
 // and the error is returned. Spawns of nested trees' children are failures of
-// those trees, not of Start. It is an error if the tree lives already, was
-// stopped, or if another tree of that name lives in s.
+// those trees, not of Start. It is an error if the tree lives already, or if
+// another tree of that name lives in s; if Stop was called, also meanwhile and
+// before anything is spawned, the error matches [ErrStopped].
+//
+// A tree that has ended can be started again as soon as [Tree.Wait] returns,
+// unless Stop was called, or a child that ignores its stop still runs.
 func (t *Tree) Start(s *actor.System) error {
 	if s == nil {
 		return errNoSystem

@@ -21,15 +21,33 @@ func (r *runner) drain() {
 // force ends the draining: everything that still runs is stopped.
 func (r *runner) force() { r.forced = true }
 
-// fail begins the end of a tree that gives up about k. What its parent is told
-// is the error of that, unless there is another reason.
-func (r *runner) fail(k *kid, why string, cause error, reason, message any) {
+// cease begins the stop of a tree that the one above it stops: in order, too,
+// but nothing is drained.
+func (r *runner) cease() {
+	switch r.phase {
+	case supervising, draining, failing:
+		r.phase = ceasing
+		r.beginClose()
+	case escalated, ending: // the engine may be about to restart it
+		r.ctx.Stop(r.ctx.Self())
+	case ceasing:
+	}
+}
+
+// endOf is the error of a tree that fails because of k, though no restart of k
+// was tried any more.
+func (r *runner) endOf(k *kid, what string, cause error) *gaveUp {
+	return &gaveUp{why: fmt.Sprintf("supervisor: child %q of tree %q %s", k.name, r.tree.name, what), cause: cause}
+}
+
+// fail begins the end of a tree that gives up because of cause. That is what
+// its parent is told, unless there is another reason.
+func (r *runner) fail(cause *gaveUp, reason, message any) {
 	if r.phase != supervising {
 		return
 	}
 	r.phase = failing
-	r.cause = &gaveUp{why: fmt.Sprintf("child %q of tree %q%s", k.name, r.tree.name, why), cause: cause}
-	r.reason, r.message = reason, message
+	r.cause, r.reason, r.message = cause, reason, message
 	if reason == nil {
 		r.reason = r.cause
 	}
@@ -84,7 +102,12 @@ func (r *runner) dismiss(k *kid) {
 		return
 	}
 	if r.phase == failing && k.patience == nil {
-		k.patience = r.after(grace, func() { k.passed = true })
+		k.patience = r.after(grace, func() {
+			if r.phase == failing || r.phase == ceasing {
+				k.passed = true
+				r.stop(k) // a tree: all at once now
+			}
+		})
 	}
 	r.stop(k)
 }
@@ -111,22 +134,29 @@ func (r *runner) giveUp() {
 	t.mu.Lock()
 	up = up && !t.closed
 	t.failure, t.lastErr, t.state = r.cause, s, StateFailed
-	if !up {
-		t.conclude(r.cause)
-	}
 	t.mu.Unlock()
 	r.tell(nil, EventGaveUp, r.cause)
 	if !up {
 		r.phase = ending
 		r.ctx.Stop(r.ctx.Self())
 		if slices.ContainsFunc(t.kids, func(k *kid) bool { return k.alive }) {
-			r.life.report(r.cause) // whoever is stuck may hold up the end for long
+			r.foretell()
 		}
 		return
 	}
 	r.phase = escalated
 	r.ctx.Send(r.ctx.Self(), resumed{of: r})
 	r.super.EscalateFailure(r.reason, r.message)
+}
+
+// foretell tells those who wait for the end of a failed tree, before it has
+// come: whoever is stuck may hold it up for long. All others are told when the
+// tree can be started again.
+func (r *runner) foretell() {
+	r.tree.mu.Lock()
+	r.tree.conclude(r.cause)
+	r.tree.mu.Unlock()
+	r.life.report(r.cause)
 }
 
 // terminated notes the end of a child.
@@ -165,7 +195,7 @@ func (r *runner) ended(k *kid) {
 	}
 	r.setState(k, state, nil)
 	r.tell(k, kind, nil)
-	k.reply(nil)
+	k.reply(r.tree.refuse(k.name, ErrStopped))
 }
 
 // commandFailed answers a command that could not start k.

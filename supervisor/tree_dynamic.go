@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 )
 
 // ErrNoChild is matched by the errors of commands that name a child which the
@@ -14,21 +15,20 @@ var ErrNoChild = errors.New("supervisor: no such child")
 // Add appends a child, last in start order. If the tree runs, the child is
 // spawned at once, and the error is that of the spawn, after which the tree
 // does not have it; during a restart of other children it is started in its
-// turn. If the tree does not run yet, the child is started with it.
+// turn. If the tree does not run, or gives up or is restarted just now, the
+// child is started when the tree is.
 //
 // A name that is taken or wrong is an error, and so is a tree that contains
 // this one; after Stop the error matches [ErrStopped].
 func (t *Tree) Add(c Child) error {
 	var found faults
 	name := checkChild(c, found.add)
-	if sub, ok := c.(*Tree); ok && sub != nil && sub.contains(t) {
-		found.add("child %q: it contains tree %q", name, t.name)
-	}
 	if err := found.join(); err != nil {
 		return err
 	}
 	k := newKid(name, c)
 	return t.command(context.Background(), name, command{
+		adds: k,
 		idle: func() error { return t.append(k) },
 		live: func(r *runner, reply func(error)) { reply(r.add(k)) },
 	})
@@ -48,13 +48,15 @@ func (t *Tree) Remove(ctx context.Context, name string) error {
 
 // Restart starts a child anew, alone and without cost to the budget: drained
 // first if it runs (a pool lets its workers go and keeps what waits), at once
-// if it waits for a restart or has ended. It returns when the child is spawned;
-// if ctx ends before, with context.Cause(ctx), and the child is then stopped
-// without draining and started in the background.
+// if it has ended or waits for a restart. If that is one of several children,
+// it is not done for this one alone: the delay ends for all of them, and they
+// start in order. Restart returns when the child is spawned; if ctx ends
+// before, with context.Cause(ctx), and the child is then stopped without
+// draining and started in the background.
 //
-// The error matches [ErrNoChild] if there is no child of that name, and
-// [ErrStopped] if the tree does not run. That of a spawn leaves the child
-// stopped.
+// The error matches [ErrNoChild] if there is no child of that name, or if it is
+// removed meanwhile, and [ErrStopped] if the tree does not run, or if it or the
+// policy stops the child meanwhile. That of a spawn leaves the child stopped.
 func (t *Tree) Restart(ctx context.Context, name string) error {
 	return t.command(ctx, name, command{
 		idle:  func() error { return t.notRunning(name) },
@@ -65,6 +67,7 @@ func (t *Tree) Restart(ctx context.Context, name string) error {
 
 // command is something to do with a child.
 type command struct {
+	adds  *kid                               // nil: none
 	idle  func() error                       // without a loop, under Tree.mu
 	live  func(r *runner, reply func(error)) // on the loop; replies once, some time
 	hurry func(r *runner)                    // on the loop, when ctx has ended; may be nil
@@ -75,7 +78,7 @@ func (t *Tree) command(ctx context.Context, name string, c command) error {
 		return errNoContext
 	}
 	for {
-		l, err := t.unlessLive(c.idle)
+		l, err := t.unlessLive(c)
 		if l == nil {
 			return err
 		}
@@ -99,13 +102,41 @@ func (t *Tree) command(ctx context.Context, name string, c command) error {
 	}
 }
 
-func (t *Tree) unlessLive(idle func() error) (*life, error) {
+func (t *Tree) unlessLive(c command) (*life, error) {
+	if c.adds != nil {
+		defer c.adds.joinFamily()()
+		if err := t.circle(c.adds); err != nil {
+			return nil, err
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.life != nil {
 		return t.life, nil
 	}
-	return nil, idle()
+	return nil, c.idle()
+}
+
+// family is held while a tree gets another one as a child: two of them that get
+// each other must not both find that there is no circle yet. It is locked
+// before any Tree.mu.
+var family sync.Mutex
+
+// joinFamily locks family if k is a tree, and returns what unlocks it.
+func (k *kid) joinFamily() (unlock func()) {
+	if _, ok := k.child.(*Tree); !ok {
+		return func() {}
+	}
+	family.Lock()
+	return family.Unlock
+}
+
+// circle returns an error if t is in or below k. Under family.
+func (t *Tree) circle(k *kid) error {
+	if sub, ok := k.child.(*Tree); ok && sub.contains(t) {
+		return t.refuse(k.name, fmt.Errorf("it contains tree %q", t.name))
+	}
+	return nil
 }
 
 // append is Add without a loop. Under mu.
@@ -153,16 +184,21 @@ func (t *Tree) contains(other *Tree) bool {
 	})
 }
 
-func (r *runner) add(k *kid) error {
-	t := r.tree
-	if r.phase != supervising && r.phase != escalated {
-		return t.refuse(k.name, ErrStopped)
+// adopt is append for the loop.
+func (t *Tree) adopt(k *kid) error {
+	defer k.joinFamily()()
+	if err := t.circle(k); err != nil {
+		return err
 	}
 	t.mu.Lock()
-	err := t.append(k)
-	t.mu.Unlock()
-	if err != nil || r.phase == escalated {
-		return err
+	defer t.mu.Unlock()
+	return t.append(k)
+}
+
+func (r *runner) add(k *kid) error {
+	t := r.tree
+	if err := t.adopt(k); err != nil || r.phase != supervising {
+		return err // nil: it is started with the tree, should that come back
 	}
 	if r.round != nil {
 		k.aim = again // in its turn
@@ -180,6 +216,9 @@ func (r *runner) dismissChild(name string, reply func(error)) {
 	if k == nil {
 		reply(r.tree.refuse(name, ErrNoChild))
 		return
+	}
+	if k.aim != leave { // a Restart waits for what is not to come now
+		k.reply(r.tree.refuse(name, ErrNoChild))
 	}
 	k.replies = append(k.replies, reply)
 	if !k.alive {
@@ -204,6 +243,9 @@ func (r *runner) restartChild(name string, reply func(error)) {
 	k.replies = append(k.replies, reply)
 	switch {
 	case k.aim == again: // its answer comes with that
+		if !k.gentle && r.round != nil {
+			r.hasten(r.round)
+		}
 	case !k.alive:
 		if err := r.up(k); err != nil {
 			r.commandFailed(k, err)

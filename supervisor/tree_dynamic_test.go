@@ -266,3 +266,98 @@ func TestFailureTakesOverWhatACommandHasBegun(t *testing.T) {
 		r.expectTree(tree, `t running [a running 1, b running 1, c running 1 "boom"]`)
 	})
 }
+
+func TestConcurrentAddsMakeNoCircle(t *testing.T) {
+	r := newRig(t)
+	for i := range 300 {
+		a, b := r.tree("a", supervisor.Policy{}), r.tree("b", supervisor.Policy{})
+		if i%2 == 1 {
+			if err := a.Start(r.sys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		added := make(chan error, 2)
+		go func() { added <- a.Add(b) }()
+		go func() { added <- b.Add(a) }()
+		if first, second := <-added, <-added; first == nil && second == nil {
+			t.Fatal("each is below the other")
+		}
+		r.stop(a)
+		r.stop(b)
+	}
+}
+
+func TestRestartByNameEndsTheDelayOfARound(t *testing.T) {
+	fake(t, func(r *rig) {
+		p := supervisor.Policy{Scope: supervisor.OneForAll, Backoff: supervisor.Backoff{Initial: time.Hour, Max: time.Hour}}
+		tree := r.grow("t", p, r.players("a", "b", "c")...)
+		r.send("t/a", errBoom)
+		r.expectDone("-c", "-b", "-a")
+		start := time.Now()
+		if err := tree.Restart(context.Background(), "b"); err != nil || time.Since(start) > 0 {
+			r.t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		r.expectEvents("t/a restarted", "t/b restarted", "t/c restarted")
+		r.expectTree(tree, `t running [a running 1 "boom", b running 1, c running 1]`)
+
+		release := make(wait) // and of one that has not got to its delay
+		r.send("t/b", release)
+		r.send("t/a", errBoom)
+		synctest.Wait()
+		restarted := make(chan error, 1)
+		go func() { restarted <- tree.Restart(context.Background(), "c") }()
+		synctest.Wait()
+		close(release)
+		if err := <-restarted; err != nil || time.Since(start) > 0 {
+			r.t.Errorf("got %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestRestartIsToldThatTheChildStaysDown(t *testing.T) {
+	for name, c := range map[string]struct {
+		overtake func(r *rig, tree *supervisor.Tree)
+		want     error
+	}{
+		"Remove": {func(r *rig, tree *supervisor.Tree) { go func() { _ = tree.Remove(context.Background(), "b") }() }, supervisor.ErrNoChild},
+		"Stop":   {func(r *rig, _ *supervisor.Tree) { r.send("t/a", errStop) }, supervisor.ErrStopped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(r *rig) {
+				tree := r.grow("t", supervisor.Policy{Scope: supervisor.OneForAll, Decide: byText}, r.players("a", "b")...)
+				release := make(wait)
+				r.send("t/b", release)
+				restarted := make(chan error, 1)
+				go func() { restarted <- tree.Restart(context.Background(), "b") }()
+				synctest.Wait()
+				c.overtake(r, tree)
+				synctest.Wait()
+				close(release)
+				if err := <-restarted; !errors.Is(err, c.want) {
+					r.t.Errorf("got %v, want %v", err, c.want)
+				}
+			})
+		})
+	}
+}
+
+func TestAddToATreeThatIsGivingUpIsKeptForItsNextStart(t *testing.T) {
+	fake(t, func(r *rig) {
+		low := r.tree("low", supervisor.Policy{Decide: byText}, r.players("a", "b")...)
+		r.grow("top", supervisor.Policy{}, low)
+		release := make(wait)
+		r.send("top/low/a", release)
+		synctest.Wait()
+		r.send("top/low/b", errEscalate)
+		synctest.Wait()
+		if err := low.Add(r.player("c")); err != nil {
+			r.t.Error(err)
+		}
+		close(release)
+		r.expectTree(low, `low running 1 [a running, b running, c running]`)
+		r.stop(low)
+		if err := low.Add(r.player("d")); !errors.Is(err, supervisor.ErrStopped) {
+			r.t.Errorf("after Stop: %v", err)
+		}
+	})
+}

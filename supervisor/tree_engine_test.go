@@ -3,6 +3,8 @@ package supervisor_test
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"runtime"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -146,3 +148,35 @@ func (w *failureWatch) MessageReceived(message any) {
 		w.most = max(w.most, f.RestartStats.FailureCount())
 	}
 }
+
+func TestSubscriberOrLogHandlerMayEndItsGoroutine(t *testing.T) {
+	for name, end := range map[string]func(){"Goexit": runtime.Goexit, "panic": func() { panic(errBoom) }} {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(r *rig) {
+				r.log.Store(ending{Handler: slog.DiscardHandler, end: end})
+				r.sys.ActorSystem().EventStream.Subscribe(func(e any) {
+					switch e.(type) {
+					case supervisor.Event, *proto.SupervisorEvent:
+						end()
+					}
+				})
+				tree := r.grow("t", supervisor.Policy{}, r.players("a", "b")...)
+				r.send("t/a", errBoom)
+				r.expectDone("-a", "+a")
+				r.stop(tree)
+				r.expectDone("-b", "-a")
+			})
+		})
+	}
+}
+
+// ending is a log handler that returns from nothing.
+type ending struct {
+	slog.Handler
+	end func()
+}
+
+func (ending) Enabled(context.Context, slog.Level) bool    { return true }
+func (e ending) Handle(context.Context, slog.Record) error { e.end(); return nil }
+func (e ending) WithAttrs([]slog.Attr) slog.Handler        { return e }
+func (e ending) WithGroup(string) slog.Handler             { return e }

@@ -35,7 +35,7 @@ func ExampleNew() {
 	// run 1
 	// run 2
 	// run 3
-	// supervisor: gave up restarting child "feed" of tree "app" after 2 in 10s: connection refused
+	// supervisor: gave up restarting child "feed" of tree "app" after 2 restarts in 10s: connection refused
 	// true
 }
 

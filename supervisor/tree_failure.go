@@ -2,6 +2,7 @@ package supervisor
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -31,6 +32,9 @@ func (r *runner) HandleFailure(system *proto.ActorSystem, super proto.Supervisor
 	switch {
 	case f.leaving():
 		f.publish(Stop, reason)
+		if k.told == toCease {
+			r.stop(k) // it may not come to that any more
+		}
 		f.finish()
 	case r.phase != supervising || k.aim == leave || k.aim == rest:
 		f.publish(Stop, reason)
@@ -176,12 +180,14 @@ func (r *runner) stopScope(k *kid) {
 	for _, s := range r.scope(k) {
 		s.disarm()
 		s.gentle = false
+		if s.aim != leave {
+			s.reply(r.tree.refuse(s.name, ErrStopped))
+		}
 		switch {
 		case !s.alive:
 			s.aim = stay
 			r.setState(s, StateStopped, nil)
 			r.tell(s, EventStopped, nil)
-			s.reply(nil)
 		case s.aim != leave:
 			s.aim = rest
 			r.setState(s, StateStopping, nil)
@@ -194,11 +200,12 @@ func (r *runner) stopScope(k *kid) {
 // type.
 func (r *runner) escalate(k *kid, chosen Directive, err error, reason, message any) {
 	if chosen == Escalate {
-		r.fail(k, "", err, reason, message)
+		r.fail(r.endOf(k, "failed", err), reason, message)
 		return
 	}
 	gave := err.(*gaveUp) //nolint:errorlint,forcetypeassert // the error of this very failure, made by settle
-	r.fail(k, " "+gave.why, gave.cause, nil, message)
+	why := fmt.Sprintf("%v child %q of tree %q %s", ErrFailed, k.name, r.tree.name, r.tree.policy.spent())
+	r.fail(&gaveUp{why: why, cause: gave.cause}, nil, message)
 }
 
 // gaveUp is what the engine's subscribers are told of a failure that the

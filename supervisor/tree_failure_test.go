@@ -111,7 +111,7 @@ func TestSpentBudgetStopsTheRootInOrder(t *testing.T) {
 		if !isFailed(err) || !errors.Is(err, errBoom) {
 			r.t.Errorf("Wait: %v", err)
 		}
-		const want = `supervisor: gave up restarting child "b" of tree "t" after 2 in 1m0s: boom`
+		const want = `supervisor: gave up restarting child "b" of tree "t" after 2 restarts in 1m0s: boom`
 		if err.Error() != want {
 			r.t.Errorf("got  %v\nwant %s", err, want)
 		}
@@ -128,7 +128,7 @@ func TestFailedTreeCanBeStartedAgain(t *testing.T) {
 	fake(t, func(r *rig) {
 		tree := r.grow("t", supervisor.Policy{Decide: byText}, r.players("a")...)
 		r.send("t/a", errEscalate)
-		r.expectTree(tree, `t failed "supervisor: gave up restarting child \"a\" of tree \"t\": escalate" [a stopped "escalate"]`)
+		r.expectTree(tree, `t failed "supervisor: child \"a\" of tree \"t\" failed: escalate" [a stopped "escalate"]`)
 		if err := tree.Start(r.sys); err != nil {
 			r.t.Fatal(err)
 		}

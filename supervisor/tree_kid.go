@@ -35,6 +35,7 @@ type presence struct {
 	told      told
 	halter    host.Halter // of a pool that was told to halt
 	halted    bool        // and has, or was suspended already
+	limit     *time.Timer // of that halt, if a round waits for it
 	patience  *time.Timer // with its stop, when the tree gives up
 	passed    bool        // that is over: nobody waits for it any more
 }
@@ -56,6 +57,7 @@ const (
 	nothing told = iota
 	toHalt
 	toDrain
+	toCease // as toStop, for a tree that is to stop its children in order
 	toStop
 )
 
@@ -73,9 +75,21 @@ func (k *kid) disarm() {
 	}
 }
 
+// letGoOn undoes a halt, if there is one.
+func (k *kid) letGoOn() {
+	if k.limit != nil {
+		k.limit.Stop()
+	}
+	if k.halter != nil {
+		k.halter.Continue()
+	}
+	k.limit, k.halter, k.halted = nil, nil, false
+}
+
 // clear forgets the incarnation, with its timers.
 func (k *kid) clear() {
 	k.disarm()
+	k.letGoOn()
 	if k.patience != nil {
 		k.patience.Stop()
 	}

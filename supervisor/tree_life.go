@@ -171,6 +171,13 @@ func (l *life) knock() {
 	}
 }
 
+// of reports whether l is the life of that process.
+func (l *life) of(t target) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return t.process != nil && l.self.process == t.process
+}
+
 func (l *life) take() []func(*runner) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -195,6 +202,9 @@ func (l *life) end() {
 	failure := t.failure
 	t.mu.Unlock()
 	close(l.gone)
+	if failure == nil {
+		failure = ErrStopped
+	}
 	l.report(failure) // to a Start that has not heard yet
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/troupe-go/troupe/actor"
 )
 
-// grace is how long a tree that gives up waits for each child to stop.
+// grace is how long a tree that gives up waits for each child to stop, and a
+// restart for each pool to let its workers go.
 const grace = 5 * time.Second
 
 // phase of a runner.
@@ -19,6 +20,7 @@ const (
 	supervising phase = iota
 	draining          // Stop, or a PoisonPill: one child after the other
 	failing           // gives up: the same, but not drained, and bounded
+	ceasing           // the tree above stops it: the same, neither drained nor bounded
 	escalated         // has handed its failure up, and waits for the parent
 	ending            // the engine stops it, or stops it to restart it
 )
@@ -111,17 +113,18 @@ func (r *runner) start() {
 	if first {
 		defer close(r.life.up)
 	}
-	again := t.state == StateRestarting
+	anew := t.state == StateRestarting
 	r.phase, r.history, r.cause = supervising, History{}, nil
 	t.mu.Lock()
-	if t.closed { // while the engine restarted the actor
+	if t.closed { // before it came to its start, or while the engine restarted the actor
 		t.mu.Unlock()
 		r.phase = ending
+		r.life.report(ErrStopped)
 		r.ctx.Stop(r.ctx.Self())
 		return
 	}
 	t.state, t.failure, t.lastErr, t.over = StateRunning, nil, "", false
-	if again {
+	if anew {
 		t.restarts++
 	} else if first {
 		t.restarts = 0
@@ -131,10 +134,14 @@ func (r *runner) start() {
 		r.renew(k)
 	}
 	kind := EventStarted
-	if again {
+	if anew {
 		kind = EventRestarted
 	}
 	for _, k := range slices.Clone(t.kids) {
+		if r.round != nil {
+			k.aim = again // in its turn, after the earlier one that has failed
+			continue
+		}
 		if err := r.spawn(k, EventStarted); err != nil && !r.startFailed(k, err, first) {
 			return
 		}
@@ -170,7 +177,7 @@ func (r *runner) startFailed(k *kid, err error, first bool) bool {
 	}
 	r.setState(k, StateStopped, err)
 	r.tell(k, EventFailed, err)
-	r.fail(k, "", err, nil, nil)
+	r.fail(r.endOf(k, "could not be started", err), nil, nil)
 	return false
 }
 

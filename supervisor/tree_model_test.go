@@ -214,6 +214,11 @@ func (m *model) remove(k *modelKid) {
 }
 
 func (m *model) restartByName(k *modelKid) {
+	if k.inRound {
+		m.round = &m.now
+		m.pass(0)
+		return
+	}
 	if m.alive(k) {
 		m.end(k)
 	}
@@ -334,7 +339,7 @@ func (s step) play(r *rig, tree *supervisor.Tree, m *model) (exact bool, err err
 	case s.what == "remove":
 		m.remove(k)
 		return true, tree.Remove(context.Background(), k.name)
-	case s.what == "restart" && !k.inRound:
+	case s.what == "restart":
 		m.restartByName(k)
 		return true, tree.Restart(context.Background(), k.name)
 	case s.what == "fail" && k.state == supervisor.StateRunning:

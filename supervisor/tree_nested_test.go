@@ -219,3 +219,135 @@ func TestParentThatStopsAFailedTreeEndsItsWait(t *testing.T) {
 		f.stop(f.parent)
 	})
 }
+
+// failing returns a player whose first spawns fail.
+func (r *rig) failing(name string, times int) supervisor.Child {
+	return r.player(name, proto.WithSpawnFunc(
+		func(as *proto.ActorSystem, id string, p *proto.Props, parent proto.SpawnerContext) (*proto.PID, error) {
+			if times--; times >= 0 {
+				return nil, errBoom
+			}
+			return proto.DefaultSpawner(as, id, p, parent)
+		}))
+}
+
+func TestLaterChildrenWaitForOneWhoseSpawnFailed(t *testing.T) {
+	for scope := supervisor.OneForOne; scope <= supervisor.RestForOne; scope++ {
+		t.Run(scope.String(), func(t *testing.T) {
+			fake(t, func(r *rig) {
+				p := supervisor.Policy{Scope: scope, Backoff: supervisor.Backoff{Initial: time.Second, Factor: 1, Max: time.Second}}
+				low := r.tree("low", p, r.player("a"), r.failing("b", 2), r.failing("c", 1), r.player("d"))
+				top := r.grow("top", supervisor.Policy{}, low)
+				r.sleep(3*time.Second - 1)
+				if got := low.Snapshot().Children; got[1].State == supervisor.StateIdle || got[3].State != supervisor.StateIdle {
+					r.t.Errorf("%+v", got)
+				}
+				for _, line := range r.told(false) {
+					if line == "+d" {
+						r.t.Error("d has started before c")
+					}
+				}
+				r.sleep(time.Second)
+				for i, n := range low.Snapshot().Children {
+					if n.State != supervisor.StateRunning {
+						r.t.Errorf("child %d: %+v", i, n)
+					}
+				}
+				r.stop(top)
+			})
+		})
+	}
+}
+
+func TestLaterChildrenStartAfterOneThatIsNotRestarted(t *testing.T) {
+	fake(t, func(r *rig) {
+		p := supervisor.Policy{Decide: func(error) supervisor.Directive { return supervisor.Stop }}
+		low := r.tree("low", p, r.failing("a", 1), r.player("b"))
+		r.grow("top", supervisor.Policy{}, low)
+		r.expectTree(low, `low running [a stopped "boom", b running]`)
+	})
+}
+
+// holds is a service that goes on for a while after it was told to stop.
+func (r *rig) holds(name string, d time.Duration) supervisor.Child {
+	return supervisor.Service(name, func(ctx context.Context) error {
+		<-ctx.Done()
+		r.note("!" + name)
+		time.Sleep(d)
+		r.note("-" + name)
+		return nil
+	})
+}
+
+func TestNestedTreeInScopeStopsInOrder(t *testing.T) {
+	fake(t, func(r *rig) {
+		deep := r.tree("deep", supervisor.Policy{}, r.holds("c", time.Hour), r.holds("d", time.Second))
+		low := r.tree("low", supervisor.Policy{}, r.holds("a", time.Second), deep, r.holds("b", time.Minute))
+		top := r.grow("top", supervisor.Policy{Scope: supervisor.OneForAll}, r.player("x"), low)
+		r.send("top/x", errBoom)
+		synctest.Wait()
+		r.expectTree(top, `top running [x restarting "boom", low restarting [a running, deep running [c running, d running], b stopping]]`)
+		r.sleep(2 * time.Hour)
+		r.expectDone("!b", "-b", "!d", "-d", "!c", "-c", "!a", "-a", "-x", "+x")
+		r.expectTree(top, `top running [x running 1 "boom", low running 1 [a running, deep running [c running, d running], b running]]`)
+	})
+}
+
+func TestNestedTreeThatIsStoppingInOrderCanBeForced(t *testing.T) {
+	fake(t, func(r *rig) {
+		low := r.tree("low", supervisor.Policy{}, r.holds("a", time.Second), r.holds("b", time.Hour))
+		top := r.grow("top", supervisor.Policy{Scope: supervisor.OneForAll}, r.player("x"), low)
+		r.send("top/x", errBoom)
+		r.expectDone("!b")
+		if err := top.Stop(r.within(time.Second)); !errors.Is(err, errEnded) || !strings.Contains(err.Error(), "low/b") {
+			r.t.Errorf("Stop: %v", err)
+		}
+		r.expectSet("-x !a")
+		r.stop(top)
+		r.sleep(time.Hour)
+	})
+}
+
+// Its failure comes to a parent that has told it to stop: nobody restarts it.
+func TestNestedTreeThatFailsWhileItIsStoppedInOrder(t *testing.T) {
+	for name, delay := range map[string]time.Duration{"before": 0, "meanwhile": time.Minute} {
+		t.Run(name, func(t *testing.T) {
+			fake(t, func(r *rig) {
+				release := make(wait)
+				low := r.tree("low", supervisor.Policy{Decide: byText}, r.player("a"), r.player("b"))
+				top := r.grow("top", supervisor.Policy{Scope: supervisor.OneForAll}, r.player("x"), low)
+				r.send("top/low/b", release)
+				synctest.Wait()
+				fail := func() { r.send("top/low/a", errEscalate) }
+				if delay == 0 {
+					fail()
+					synctest.Wait()
+				}
+				r.send("top/x", errBoom)
+				if delay > 0 {
+					synctest.Wait()
+					fail()
+				}
+				r.sleep(time.Second)
+				close(release)
+				r.sleep(time.Minute)
+				r.expectSet("-b -a -x +x +a +b")
+				r.expectTree(top, `top running [x running 1 "boom", low running 1 [a running, b running]]`)
+			})
+		})
+	}
+}
+
+func TestTreeThatGivesUpTellsAllBelowBeforeItReportsThat(t *testing.T) {
+	fake(t, func(r *rig) {
+		low := r.tree("low", supervisor.Policy{}, r.holds("a", 0), r.holds("stuck", time.Hour))
+		top := r.grow("top", supervisor.Policy{Decide: byText}, low, r.player("x"))
+		start := time.Now()
+		r.send("top/x", errEscalate)
+		if err := top.Wait(context.Background()); !isFailed(err) || time.Since(start) != 5*time.Second {
+			r.t.Errorf("got %v after %v", err, time.Since(start))
+		}
+		r.expectDone("-x", "!stuck", "!a", "-a")
+		r.stop(top)
+	})
+}

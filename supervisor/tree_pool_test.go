@@ -2,6 +2,9 @@ package supervisor_test
 
 import (
 	"context"
+	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -23,6 +26,9 @@ type pool struct {
 	id     string
 	halted int
 }
+
+// never is the work of a pool that does not halt.
+const never = 1000 * time.Hour
 
 func (r *rig) pool(name string, work time.Duration) *pool {
 	p := &pool{rig: r, work: work, child: r.player(name)}
@@ -84,10 +90,10 @@ func (p *pool) check() {
 func TestPoolsInScopeAreHaltedNotStopped(t *testing.T) {
 	fake(t, func(r *rig) {
 		policy := supervisor.Policy{Scope: supervisor.OneForAll, Backoff: supervisor.Backoff{Initial: time.Second}}
-		p, q := r.pool("p", time.Minute), r.pool("q", 0)
+		p, q := r.pool("p", 4*time.Second), r.pool("q", 0)
 		tree := r.grow("t", policy, r.player("a"), p, r.player("b"), q)
 		r.send("t/b", errBoom)
-		r.sleep(time.Minute - 1)
+		r.sleep(4*time.Second - 1)
 		r.expectDone("halt:q", "halt:p")
 		r.sleep(1)
 		r.expectDone("halted:p", "-a", "-b")
@@ -167,4 +173,86 @@ func TestHaltedPoolCanBeRemoved(t *testing.T) {
 		r.sleep(time.Hour)
 		r.expectTree(tree, `t running [a running 1 "boom"]`)
 	})
+}
+
+// As b waits for a call of a that waits for b, which goes on only after a.
+func TestPoolThatHaltsTooLongIsStopped(t *testing.T) {
+	fake(t, func(r *rig) {
+		warned := r.warnings()
+		policy := supervisor.Policy{Scope: supervisor.OneForAll, Backoff: supervisor.Backoff{Initial: time.Second}}
+		a, b := r.pool("a", never), r.pool("b", 0)
+		tree := r.grow("t", policy, r.player("x"), a, b)
+		r.send("t/x", errBoom)
+		r.sleep(5*time.Second - 1)
+		r.expectDone("halt:b", "halt:a")
+		if n := len(warned()); n > 0 {
+			r.t.Errorf("%d warnings before the time", n)
+		}
+		r.sleep(1)
+		r.expectSet("-a continue:a -x")
+		if got := warned(); len(got) != 1 || !strings.Contains(got[0], "child=a") {
+			r.t.Errorf("warnings: %q", got)
+		}
+		r.sleep(time.Second)
+		r.expectSet("+x +a continue:b")
+		r.expectTree(tree, `t running [x running 1 "boom", a running 1, b running 1]`)
+		a.check()
+		b.check()
+	})
+}
+
+func TestRestartByNameOfAPoolIsBoundedWhenItsScopeTakesItOver(t *testing.T) {
+	fake(t, func(r *rig) {
+		a := r.pool("a", never)
+		tree := r.grow("t", supervisor.Policy{Scope: supervisor.OneForAll}, r.player("x"), a)
+		restarted := make(chan error, 1)
+		go func() { restarted <- tree.Restart(context.Background(), "a") }()
+		r.sleep(time.Hour)
+		r.expectDone("halt:a") // only its ctx bounds a command
+		r.send("t/x", errBoom)
+		r.sleep(5 * time.Second)
+		r.expectSet("-a continue:a -x +x +a")
+		if err := <-restarted; err != nil {
+			r.t.Error(err)
+		}
+		r.expectTree(tree, `t running [x running 1 "boom", a running 1]`)
+	})
+}
+
+func TestPoolUnderAnotherNameIsHalted(t *testing.T) {
+	fake(t, func(r *rig) {
+		p := r.pool("p", 0)
+		tree := r.grow("t", supervisor.Policy{Scope: supervisor.OneForAll}, supervisor.Actor("other", p.Props()), r.player("x"))
+		r.send("t/x", errBoom)
+		r.expectSet("halt:p -x continue:p +x")
+		r.expectTree(tree, `t running [other running 1, x running 1 "boom"]`)
+	})
+}
+
+// warnings records what the system logs at Warn from now on, and returns how to
+// get it.
+func (r *rig) warnings() func() []string {
+	var (
+		mu    sync.Mutex
+		lines []string
+	)
+	r.log.Store(slog.NewTextHandler(writer(func(line []byte) {
+		mu.Lock()
+		defer mu.Unlock()
+		if !strings.Contains(string(line), "supervisor: failed") {
+			lines = append(lines, string(line))
+		}
+	}), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(lines)
+	}
+}
+
+type writer func(line []byte)
+
+func (w writer) Write(line []byte) (int, error) {
+	w(line)
+	return len(line), nil
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,10 +22,24 @@ import (
 type rig struct {
 	t   testing.TB
 	sys *actor.System
+	log swap // where the system logs
 
 	mu    sync.Mutex
 	lines []string
 }
+
+// swap is a log handler that can be exchanged.
+type swap struct{ to atomic.Pointer[slog.Handler] }
+
+func (s *swap) Store(h slog.Handler) { s.to.Store(&h) }
+func (s *swap) now() slog.Handler    { return *s.to.Load() }
+
+func (s *swap) Enabled(ctx context.Context, l slog.Level) bool { return s.now().Enabled(ctx, l) }
+
+func (s *swap) Handle(ctx context.Context, r slog.Record) error { return s.now().Handle(ctx, r) }
+
+func (s *swap) WithAttrs([]slog.Attr) slog.Handler { return s }
+func (s *swap) WithGroup(string) slog.Handler      { return s }
 
 // fake runs a test in fake time. The record begins empty, and nothing may
 // be left in the system at the end.
@@ -38,7 +53,9 @@ func fake(t *testing.T, test func(r *rig)) {
 }
 
 func newRig(t testing.TB) *rig {
-	r := &rig{t: t, sys: actor.NewSystem(actor.Logger(slog.New(slog.DiscardHandler)))}
+	r := &rig{t: t}
+	r.log.Store(slog.DiscardHandler)
+	r.sys = actor.NewSystem(actor.Logger(slog.New(&r.log)))
 	r.sys.ActorSystem().EventStream.Subscribe(func(e any) {
 		if e, ok := e.(supervisor.Event); ok {
 			r.note(fmt.Sprintf("%s/%s %v", e.Tree, e.Child, e.Kind))

@@ -26,7 +26,7 @@ func (r *runner) step() {
 		switch r.phase {
 		case supervising:
 			more = r.lower() && r.raise()
-		case draining, failing:
+		case draining, failing, ceasing:
 			if r.dismissAll() {
 				r.finish()
 			}
@@ -72,6 +72,7 @@ func (r *runner) bringDown(k *kid) bool {
 				k.halted = true
 			} else {
 				r.halt(k, h)
+				r.limitHalt(k)
 			}
 			return k.halted
 		}
@@ -112,6 +113,15 @@ func (r *runner) awaitDelay(round *round) {
 	}
 }
 
+// hasten ends the delay.
+func (r *runner) hasten(round *round) {
+	round.delay = 0
+	if round.timer != nil {
+		round.timer.Stop()
+		round.due = true
+	}
+}
+
 func (r *runner) abandonRound() {
 	if r.round != nil && r.round.timer != nil {
 		r.round.timer.Stop()
@@ -136,10 +146,8 @@ func (r *runner) up(k *kid) error {
 	if k.suspended {
 		r.revive(k)
 	}
-	if k.halter != nil {
-		k.halter.Continue()
-	}
-	k.halter, k.halted, k.suspended, k.told = nil, false, false, nothing
+	k.letGoOn()
+	k.suspended, k.told = false, nothing
 	r.restarted(k)
 	k.reply(nil)
 	return nil

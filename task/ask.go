@@ -43,7 +43,8 @@ func (k *asked[S, In, Out]) drop() {
 // [Concurrent] says otherwise. A method may ask its own worker: if it waits for
 // that, with the ctx that it was given, and no other member is free, the call
 // runs at once with the same state, as a plain method call would. That includes
-// asking for [Future.Done], after which the method had better only wait.
+// asking for [Future.Done], after which the method had better only wait; and a
+// wait that ends before the call, which then runs on beside the method.
 func Ask[S, In, Out any](ctx context.Context, w *Worker[S], method func(S, context.Context, In) (Out, error), in In) *Future[Out] {
 	c, f := prepareAsk(ctx, w, method, in, anyMember)
 	if c != nil {

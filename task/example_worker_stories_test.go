@@ -38,7 +38,6 @@ func Example_restartAWorker() {
 		for _, amount := range journal.lines {
 			a.balance += amount
 		}
-		fmt.Println("opened with", a.balance)
 		return a, nil
 	}, task.Name("account"), task.Supervise(supervisor.Policy{MaxRestarts: 1}))
 	defer account.Stop()
@@ -47,7 +46,7 @@ func Example_restartAWorker() {
 		balance, err := task.Ask(ctx, account, (*Account).Pay, amount).Await(ctx)
 		switch {
 		case errors.Is(err, task.ErrFailed):
-			fmt.Println(err)
+			fmt.Println("too many restarts:", account.Name(), "has failed for good")
 		case errors.Is(err, task.ErrPanicked):
 			fmt.Println("failed:", errors.Unwrap(err))
 		default:
@@ -55,11 +54,9 @@ func Example_restartAWorker() {
 		}
 	}
 	// Output:
-	// opened with 0
 	// balance: 5
 	// failed: unlucky
-	// opened with 5
 	// balance: 7
 	// failed: unlucky
-	// task "account": supervisor: gave up restarting after 1 in 10s: task "account": panic: unlucky
+	// too many restarts: account has failed for good
 }

@@ -166,7 +166,9 @@ func IdleTimeout(d time.Duration) Option {
 // Inline runs every call in its caller, for tests and debugging: with the same
 // errors, panics and retries; the Future is done when Submit returns. It
 // excludes [OnDemand], [Workers] above 1, [Queue], [IdleTimeout] and [Balance].
-// runtime.Goexit in the function ends the caller.
+// runtime.Goexit in the function ends the caller. A stateful worker has one state,
+// which callers use in turn; goroutines of a method that each ask it may use that
+// at once.
 func Inline() Option {
 	return option(func(s *settings) error { s.inline = true; return nil })
 }
@@ -239,7 +241,8 @@ func StopGrace(d time.Duration) Option {
 
 // Concurrent lets n calls of one member of a stateful worker interleave, for
 // methods that wait for I/O: the state then has to be safe for concurrent use by
-// n goroutines, and calls start in order but may overtake each other. n must be
+// n goroutines, and calls are taken in order but may overtake each other from then
+// on, also where they wait for [Limits]. n must be
 // at least 1. It excludes [Inline] if n is more than that. Default: 1.
 func Concurrent(n int) Option {
 	return option(func(s *settings) error {

@@ -321,6 +321,32 @@ func TestFailedPoolIsItsParentsToStop(t *testing.T) {
 	})
 }
 
+func TestPoolWhoseLastWorkerIsStoppedIsItsParentsToRestart(t *testing.T) {
+	t.Parallel()
+	for name, opts := range map[string][]task.Option{"shared": {task.Workers(2)}, "RoundRobin": {task.Workers(2), task.Balance(task.RoundRobin)}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			bubble(t, func(t *testing.T, sys *actor.System) {
+				p := task.MustNew(fragile, append(opts, task.System(sys),
+					task.Supervise(supervisor.Policy{Decide: func(error) supervisor.Directive { return supervisor.Stop }}))...)
+				f := adopt(sys, p.Props(), "pool") // under the engine's own strategy
+				for range 3 {
+					for range 2 {
+						is(t, "panic", failure(p.Submit(context.Background(), -1)), errBoom)
+						synctest.Wait()
+					}
+					for range 4 {
+						equal(t, "after the restart", result(t, p.Submit(context.Background(), 2)), 2)
+					}
+				}
+				sys.ActorSystem().Root.Stop(f.parent)
+				synctest.Wait()
+				isStopped(t, "after the parent's stop", failure(p.Submit(context.Background(), 3)), false)
+			})
+		})
+	}
+}
+
 func TestFailedPoolComesBackIfItsParentRestartsIt(t *testing.T) {
 	t.Parallel()
 	bubble(t, func(t *testing.T, sys *actor.System) {

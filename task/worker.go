@@ -121,7 +121,8 @@ func (w *Worker[S]) Ready(ctx context.Context) error {
 }
 
 // Drain refuses new calls with [ErrStopped] and returns when all accepted ones
-// are done and all states are closed. When ctx ends first, it stops the worker
+// are done and all states are closed; for a state that does not close it waits
+// about [StopGrace]. When ctx ends first, it stops the worker
 // and returns context.Cause(ctx) beside the report. From inside one of its
 // methods it returns [ErrWouldDeadlock]; see [Task.Drain].
 func (w *Worker[S]) Drain(ctx context.Context) (Report, error) {

@@ -55,6 +55,7 @@ type Owner struct {
 	// Help may run a call that nobody has begun on the goroutine of someone
 	// who is about to wait for it; Expect may see to it that it is run.
 	Help   func(c *Cell, ctx context.Context)
+	GaveUp func(c *Cell) // a wait has ended before the call; nil: no interest
 	Expect func(c *Cell)
 	Log    func() *slog.Logger // where panics of callbacks go; nil: slog.Default
 	Spec   any                 // the engine's own view of the owner

@@ -51,6 +51,9 @@ func (c *Cell) Wait(ctx context.Context) error {
 		if c.IsDone() {
 			return nil
 		}
+		if c.Owner != nil && c.Owner.GaveUp != nil {
+			c.Owner.GaveUp(c)
+		}
 		return context.Cause(ctx)
 	}
 }

@@ -303,11 +303,15 @@ func (p *Pool) requeue(c *cell.Cell) {
 // enqueueAgain puts a call in line that has had an attempt. With a member it
 // keeps its place, since it may be half-way through something there.
 func (p *Pool) enqueueAgain(c *cell.Cell) {
-	if p.cfg.State == nil || p.perMember() {
+	switch {
+	case p.cfg.State == nil:
 		p.enqueue(c)
-		return
+	case p.perMember():
+		p.waiting++
+		p.assign(c, true)
+	default:
+		p.putBack(c)
 	}
-	p.putBack(c)
 }
 
 // again puts c back into the queue; called with mu held, which it releases.

@@ -46,7 +46,7 @@ func (p *Pool) queueOf(c *cell.Cell) *queue {
 
 // assign picks a member for c and puts it in that member's line; under mu. A
 // retry stays with the member it had, as long as that stays.
-func (p *Pool) assign(c *cell.Cell) {
+func (p *Pool) assign(c *cell.Cell, first bool) {
 	r := recordOf(c)
 	if r.member < 0 || r.member >= p.size || p.members[r.member] == nil {
 		p.unassign(r)
@@ -56,7 +56,11 @@ func (p *Pool) assign(c *cell.Cell) {
 		w.total.Add(1)
 	}
 	w := p.members[r.member]
-	w.queue.push(c, p.level(c))
+	if first {
+		w.queue.insert(c, p.level(c))
+	} else {
+		w.queue.push(c, p.level(c))
+	}
 	p.due = append(p.due, w)
 }
 
@@ -75,6 +79,7 @@ func (p *Pool) bequeath(w *worker) {
 		heir.total.Add(1)
 		heir.queue.push(c, p.level(c))
 		p.due = append(p.due, heir)
+		p.noteMove(c)
 	}
 }
 

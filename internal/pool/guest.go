@@ -64,9 +64,30 @@ func (p *Pool) lead(c *cell.Cell, outers []*cell.Cell) (circle bool) {
 		}
 	}
 	m := host.member
-	m.awaits = slices.DeleteFunc(m.awaits, (*cell.Cell).IsDone)
-	m.awaits = append(m.awaits, c)
+	m.awaits = slices.DeleteFunc(m.awaits, func(v visit) bool { return v.call.IsDone() })
+	m.awaits = append(m.awaits, visit{call: c, outer: outers[0]})
+	p.rescue() // others may have hoped for the member that waits now
 	return p.circular(m, target, len(p.members))
+}
+
+// visit is a call that the function of outer waits for.
+type visit struct{ call, outer *cell.Cell }
+
+// gaveUp is told that somebody waits for c no more.
+func (p *Pool) gaveUp(c *cell.Cell) {
+	if p.cfg.State == nil {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if r := recordIf(c); r != nil {
+		r.awaited = nil
+	}
+	for _, w := range p.members {
+		if w != nil {
+			w.member.awaits = slices.DeleteFunc(w.member.awaits, func(v visit) bool { return v.call == c })
+		}
+	}
 }
 
 // target returns the place that c belongs to; -1: to none.
@@ -92,9 +113,9 @@ func (p *Pool) circular(from *member, place, depth int) bool {
 	case w.member == from:
 		return true
 	}
-	return slices.ContainsFunc(w.member.awaits, func(c *cell.Cell) bool {
-		next := p.target(c)
-		return !c.IsDone() && next >= 0 && p.circular(from, next, depth-1)
+	return slices.ContainsFunc(w.member.awaits, func(v visit) bool {
+		next := p.target(v.call)
+		return !v.call.IsDone() && next >= 0 && p.runner(v.outer) != nil && p.circular(from, next, depth-1)
 	})
 }
 
@@ -123,13 +144,19 @@ func (p *Pool) invite(c, outer *cell.Cell, host *worker) bool {
 	if host.host != nil {
 		host = host.host
 	}
-	p.welcome(c, host)
+	m := host.member
+	if p.interleaved() || m.top == nil || m.top == outer {
+		m.top = c
+		p.welcome(c, outer, host)
+	} else if c != m.top && !slices.ContainsFunc(m.queue, func(v visit) bool { return v.call == c }) {
+		m.queue = append(m.queue, visit{call: c, outer: outer})
+	}
 	return true
 }
 
-func (p *Pool) welcome(c *cell.Cell, host *worker) {
+func (p *Pool) welcome(c, outer *cell.Cell, host *worker) {
 	w := p.spare(c)
-	w.host, w.member = host, host.member
+	w.host, w.member, w.outer = host, host.member, outer
 	host.member.guests++
 	p.dispatch.Schedule(func() { p.runSpare(w) })
 }
@@ -142,6 +169,7 @@ func (p *Pool) takeLeave(w *worker) {
 	if w.failure != nil {
 		m.failed = w.failure
 	}
+	p.nextGuest(host, w)
 	m.leave()
 	switch {
 	case host.state == active && host.full:
@@ -152,6 +180,28 @@ func (p *Pool) takeLeave(w *worker) {
 	}
 	host.full, host.state = false, woken
 	host.box.poke()
+}
+
+// nextGuest gives the state back to the call that waited for the guest that left,
+// or to another guest of that.
+func (p *Pool) nextGuest(host, left *worker) {
+	m := host.member
+	if p.interleaved() {
+		return
+	}
+	p.turnOut(m, func(v visit) bool { return slices.Contains(left.batch, v.outer) })
+	m.top = nil
+	if w := p.runner(left.outer); w != nil && w.host == host {
+		m.top = left.outer // which is a guest itself
+	}
+	for i, v := range m.queue {
+		if m.top == nil || v.outer == m.top {
+			m.queue = slices.Delete(m.queue, i, i+1)
+			m.top = v.call
+			p.welcome(v.call, v.outer, host)
+			return
+		}
+	}
 }
 
 func (p *Pool) interleaved() bool { return p.cfg.State != nil && p.cfg.State.Concurrent > 1 }
@@ -173,7 +223,7 @@ func (w *worker) fan(ctx proto.Context) {
 		}
 		c := w.batch[0]
 		w.batch = nil
-		p.welcome(c, w)
+		p.welcome(c, nil, w)
 	}
 	stop, again := false, false
 	switch {

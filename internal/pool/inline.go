@@ -49,6 +49,9 @@ func (p *Pool) repay(w *worker) {
 	delete(p.leases, w)
 	if w.member != nil {
 		w.member.lent = false
+		if w.failure == nil {
+			w.failure, w.member.failed = w.member.failed, nil
+		}
 		w.member.leave()
 	}
 	if w.state == lent {

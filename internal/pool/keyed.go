@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -31,7 +32,7 @@ func (p *Pool) line(c *cell.Cell, first bool) bool {
 		p.lines[r.member] = q
 	}
 	if first {
-		q.unpop(c, r.level)
+		q.insert(c, r.level)
 	} else {
 		q.push(c, r.level)
 	}
@@ -176,6 +177,35 @@ func (p *Pool) vacantLine() int {
 	return -1
 }
 
+// crowded is full for a pool in which some calls belong to a member: a call that a
+// free member is about to take does not count as waiting, nor does it matter to
+// one whose own member is free that others wait; under mu.
+func (p *Pool) crowded(c *cell.Cell) bool {
+	target, free, served := -1, 0, 0
+	if r := recordIf(c); r != nil && p.place(r) {
+		target = r.member
+	}
+	for i := range p.size {
+		w := p.occupant(i)
+		if p.isBarred(i) || w != nil && (w.state == active || w.state > parked) {
+			continue
+		}
+		switch lined := i < len(p.lines) && p.lines[i] != nil && p.lines[i].head() != nil; {
+		case lined:
+			served++
+		case i == target:
+			return false
+		default:
+			free++
+		}
+	}
+	shared := p.waiting - p.lined
+	if target < 0 && free > shared {
+		return false
+	}
+	return p.waiting-served-min(shared, free) >= p.cfg.Queue
+}
+
 // takeLine empties the line of w's place, or its own queue; under mu.
 func (p *Pool) takeLine(w *worker) (cells []*cell.Cell) {
 	q := w.queue
@@ -198,6 +228,8 @@ func (p *Pool) popped(c *cell.Cell) {
 	if r := recordIf(c); r != nil && r.lined {
 		r.lined = false
 		p.lined--
+	} else if p.declined > 0 {
+		p.declined--
 	}
 }
 
@@ -223,11 +255,65 @@ func (p *Pool) realign() {
 			cells = append(cells, c)
 		}
 	}
-	slices.SortStableFunc(cells, func(a, b *cell.Cell) int { return int(int64(a.ID()) - int64(b.ID())) })
+	p.declined = 0
+	sortByID(cells)
 	for _, c := range cells {
 		if r := recordIf(c); r != nil && r.keyed {
 			r.member = -1 // its key may have moved
 		}
 		p.enqueue(c)
+		p.noteMove(c)
+	}
+}
+
+// rehome is realign for members that have queues of their own; under mu.
+func (p *Pool) rehome() {
+	var cells []*cell.Cell
+	for _, w := range p.members {
+		if w == nil {
+			continue
+		}
+		for c := w.queue.pop(); c != nil; c = w.queue.pop() {
+			p.waiting--
+			cells = append(cells, c)
+		}
+	}
+	sortByID(cells)
+	for _, c := range cells {
+		if r := recordOf(c); r.keyed && r.member != p.home(r.key) {
+			p.unassign(r)
+			r.member = -1
+		}
+		p.enqueue(c)
+		p.noteMove(c)
+	}
+}
+
+func sortByID(cells []*cell.Cell) {
+	slices.SortStableFunc(cells, func(a, b *cell.Cell) int { return cmp.Compare(a.ID(), b.ID()) })
+}
+
+// noteMove remembers a call that is waited for inside the pool and may have come
+// to the very member that waits; under mu.
+func (p *Pool) noteMove(c *cell.Cell) {
+	if r := recordIf(c); r != nil && r.awaited != nil {
+		p.moved = append(p.moved, c)
+	}
+}
+
+func (p *Pool) takeMoved() (moved []*cell.Cell) {
+	moved, p.moved = p.moved, nil
+	return moved
+}
+
+// lookAgain sees to it that the calls that have moved do not wait for themselves.
+func (p *Pool) lookAgain(moved []*cell.Cell) {
+	for _, c := range moved {
+		p.mu.Lock()
+		outer := recordIf(c).awaited
+		p.mu.Unlock()
+		if outer != nil {
+			p.assistMember(c, outer)
+		}
 	}
 }

@@ -31,7 +31,9 @@ type member struct {
 	quiet  chan struct{}
 	failed error // a guest's panic, for the worker to fail with
 
-	awaits []*cell.Cell // calls that functions of this member wait for
+	top    *cell.Cell // of its guests, the one that runs now, unless they interleave
+	queue  []visit    // guests that wait until the state is theirs
+	awaits []visit    // calls of other members that functions of this one wait for
 }
 
 // openFailure is what the actor of a worker panics with whose state cannot be
@@ -105,6 +107,9 @@ func (x *openContext) Deadline() (time.Time, bool) { return time.Time{}, false }
 func (x *openContext) Done() <-chan struct{} {
 	x.pool.mu.Lock()
 	defer x.pool.mu.Unlock()
+	if x.stray {
+		return ended.Done()
+	}
 	return x.pool.stopContext().Done()
 }
 
@@ -112,6 +117,9 @@ func (x *openContext) Done() <-chan struct{} {
 func (x *openContext) standard() context.Context {
 	x.pool.mu.Lock()
 	defer x.pool.mu.Unlock()
+	if x.stray {
+		return ended
+	}
 	if x.pool.phase >= stopping || x.pool.stopCtx != nil {
 		return x.pool.stopContext()
 	}
@@ -246,12 +254,31 @@ func (w *worker) seeOff(c *cell.Cell) {
 	}
 	p, m := w.pool, w.member
 	p.mu.Lock()
+	p.turnOut(m, func(v visit) bool { return v.outer == c })
 	p.awaitQuiet(m, false)
 	if w.failure == nil {
 		w.failure = m.failed
 	}
-	m.failed, m.awaits = nil, nil
+	m.failed, m.awaits, m.top = nil, nil, nil
+	p.turnOut(m, func(visit) bool { return true })
+	next, grow := p.summon()
 	p.mu.Unlock()
+	p.rouse(next, grow)
+}
+
+// turnOut puts guests that have not begun back in line, since nobody waits for
+// them any more; under mu.
+func (p *Pool) turnOut(m *member, which func(visit) bool) {
+	var kept []visit
+	for _, v := range m.queue {
+		switch {
+		case !which(v):
+			kept = append(kept, v)
+		case v.call.IsOpen() && !v.call.Queued():
+			p.enqueueAgain(v.call)
+		}
+	}
+	m.queue = kept
 }
 
 // Member implements Settler.
@@ -285,6 +312,8 @@ func (p *Pool) failOpening(pid *proto.PID, err error) {
 			cells = append(cells, c)
 		}
 	}
+	p.declined = p.waiting - p.lined // what the others serve; the next call tries again
+	p.rescue()
 	p.mu.Unlock()
 	for _, r := range ready {
 		r <- err

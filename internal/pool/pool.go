@@ -118,8 +118,10 @@ type Pool struct {
 	lined     int                  // calls that wait in lines
 	dueLines  []int                // places whose line was given a call
 	barred    []int                // places that the policy has closed
+	moved     []*cell.Cell         // see noteMove
 	opening   int                  // workers that open their state
-	holding   bool                 // no worker is made until the backoff is over
+	holding   int                  // no worker is made until so many backoffs are over
+	declined  int                  // calls in the shared queue that no further worker is made for
 	halted    bool                 // no worker is made until the supervisor says so
 	held      bool                 // no worker is made while the engine restarts the router
 	onHalt    []func()             // called when the last worker is gone
@@ -130,22 +132,24 @@ type Pool struct {
 	solo      *worker              // the same pool's
 	onward    chan struct{}        // the same pool's while it is halted; closed by Continue
 	soloAfter int64                // no call before that; of who has the turn
-	vacant    int                  // no free index below
-	unarrived int                  // workers made that have not started yet
-	expelled  int                  // workers that the policy has stopped for good
-	gated     int                  // workers that wait for a permit, or have got it and are not yet back at work
-	asking    bool                 // a worker is between the shared queue and its place at the gate
-	batches   int                  // workers that hold more than one call
-	idleAt    int64
-	shrink    *time.Timer
-	armed     bool
-	calls     uint64        // submitted so far
-	ready     []chan error  // of Ready, told when all workers live
-	settled   chan struct{} // closed when nothing runs or waits; made by Drain and Stop
-	over      chan struct{} // closed when stopping is through
-	ended     chan struct{} // closed when the router actor is gone; made by start
-	stopCtx   context.Context
-	stopRun   context.CancelCauseFunc
+
+	soloFailure error // what the policy gave up about, for the router
+	vacant      int   // no free index below
+	unarrived   int   // workers made that have not started yet
+	expelled    int   // workers that the policy has stopped for good
+	gated       int   // workers that wait for a permit, or have got it and are not yet back at work
+	asking      bool  // a worker is between the shared queue and its place at the gate
+	batches     int   // workers that hold more than one call
+	idleAt      int64
+	shrink      *time.Timer
+	armed       bool
+	calls       uint64        // submitted so far
+	ready       []chan error  // of Ready, told when all workers live
+	settled     chan struct{} // closed when nothing runs or waits; made by Drain and Stop
+	over        chan struct{} // closed when stopping is through
+	ended       chan struct{} // closed when the router actor is gone; made by start
+	stopCtx     context.Context
+	stopRun     context.CancelCauseFunc
 
 	before       uint64       // calls ended by themselves before the drain or stop
 	leftOut      atomic.Int64 // calls that waited for room when the drain began
@@ -269,7 +273,7 @@ type Settler interface {
 func (p *Pool) Bind(s *Spec) *Spec {
 	s.Pool = p
 	s.Plain = s.Timeout == 0 && s.QueueTimeout == 0 && !s.Inline && s.Retry == nil && s.Trace == nil && !p.perMember() && !p.cfg.Ranked && p.cfg.Limiter == nil && s.Wrap == nil
-	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, Expect: p.expect, Log: p.logger, Spec: s}
+	s.Owner = cell.Owner{Ended: p.outside, Help: p.help, GaveUp: p.gaveUp, Expect: p.expect, Log: p.logger, Spec: s}
 	return s
 }
 

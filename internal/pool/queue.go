@@ -2,6 +2,7 @@ package pool
 
 import (
 	"container/heap"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -44,6 +45,19 @@ func (q *queue) unpop(c *cell.Cell, level int) {
 		return
 	}
 	q.fifo.unpop(c)
+}
+
+// insert is unpop for one of several calls that come back, which go in the order
+// of their submission.
+func (q *queue) insert(c *cell.Cell, level int) {
+	var older []*cell.Cell
+	for h := q.head(); q.ranks == nil && h != nil && h.ID() < c.ID(); h = q.head() {
+		older = append(older, q.pop())
+	}
+	q.unpop(c, level)
+	for _, o := range slices.Backward(older) {
+		q.unpop(o, level)
+	}
 }
 
 // pop returns the next call that still waits, or nil.

@@ -3,6 +3,7 @@ package pool
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
@@ -35,9 +36,11 @@ func (p *Pool) Resize(n int) error {
 	p.tellReady()
 	p.rescue()
 	w, grow := p.summon()
+	moved := p.takeMoved()
 	p.mu.Unlock()
 	p.rouse(w, grow)
 	p.stopWorkers(stop)
+	p.lookAgain(moved)
 	return nil
 }
 
@@ -120,6 +123,9 @@ func (p *Pool) resizeMembers() (stop []*proto.PID) {
 			p.members[i] = nil
 		}
 	}
+	if p.cfg.State != nil {
+		p.rehome()
+	}
 	return stop
 }
 
@@ -186,12 +192,24 @@ func (p *Pool) Ready(ctx context.Context) error {
 	case err := <-told:
 		return err
 	case <-ctx.Done():
+		p.mu.Lock()
+		p.ready = slices.DeleteFunc(p.ready, func(c chan error) bool { return c == told })
+		p.mu.Unlock()
 		return context.Cause(ctx)
 	}
 }
 
-// complete reports whether all workers live and have started; under mu.
+// complete reports whether all workers live and have started, and have their
+// states if they are members; under mu.
 func (p *Pool) complete() bool {
+	if p.cfg.State != nil {
+		for i := range p.size {
+			if w := p.occupant(i); !p.isBarred(i) && (w == nil || !w.member.held || w.tied || w.retire || w.state == gone || w.state == failed) {
+				return false
+			}
+		}
+		return true
+	}
 	if !p.perMember() {
 		return p.live >= p.size-p.expelled && p.unarrived == 0
 	}

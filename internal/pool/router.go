@@ -119,6 +119,9 @@ func (r *router) after(message any) {
 // woken makes workers while calls wait for one.
 func (r *router) woken(ctx proto.Context) {
 	p := r.pool
+	if p.solo != nil && r.escalateSolo(ctx) {
+		return
+	}
 	p.mu.Lock()
 	for w := p.wanted(); w != nil; w = p.wanted() {
 		p.mu.Unlock()
@@ -134,12 +137,12 @@ func (r *router) woken(ctx proto.Context) {
 // wanted returns the next worker to make, if one is needed beside those that
 // were made and have not reached the queue yet.
 func (p *Pool) wanted() *worker {
-	if p.phase >= stopping || p.over != nil || p.halted || p.held || p.holding {
+	if p.phase >= stopping || p.over != nil || p.halted || p.held || p.holding > 0 {
 		return nil
 	}
 	if p.perMember() {
 		for _, w := range p.members {
-			if w != nil && w.state == starting && !w.spawned {
+			if w != nil && w.state == starting && !w.spawned && (p.cfg.State == nil || len(p.ready) > 0 || w.queue.head() != nil) {
 				w.spawned = true
 				p.live++
 				return w
@@ -149,7 +152,7 @@ func (p *Pool) wanted() *worker {
 	}
 	index := p.vacantLine()
 	if index < 0 {
-		if !p.capacity() || len(p.ready) == 0 && (p.waiting-p.lined <= p.unarrived || len(p.free) > 0) {
+		if !p.capacity() || len(p.ready) == 0 && (p.waiting-p.lined-p.declined <= p.unarrived || len(p.free) > 0) {
 			return nil
 		}
 		index = p.vacancy()
@@ -208,12 +211,20 @@ func (p *Pool) lost(ctx proto.Context, who *proto.PID) {
 			p.owe(w)
 		}
 	}
+	if p.live == 0 {
+		p.declined = 0
+	}
 	halted := p.haltedNow()
 	p.rescue()
 	w, more := p.summon()
+	if len(p.ready) > 0 && !p.growing {
+		p.growing, more = true, true
+	}
+	moved := p.takeMoved()
 	p.mu.Unlock()
 	p.rouse(w, more)
 	tellAll(halted)
+	p.lookAgain(moved)
 }
 
 // byPID finds a worker by the index in its name; under mu.

@@ -198,7 +198,7 @@ func (p *Pool) park(w *worker) {
 func (p *Pool) arrived(w *worker) {
 	p.mu.Lock()
 	w.pid = w.box.self()
-	if w.state != starting && w.state != failed {
+	if w.stray || w.state != starting && w.state != failed {
 		p.mu.Unlock()
 		return
 	}

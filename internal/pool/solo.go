@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	proto "github.com/asynkron/protoactor-go/actor"
+
 	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/supervisor"
 )
@@ -165,10 +167,33 @@ func (p *Pool) judgeSolo(err error) (fresh bool) {
 		p.stats.restarts.Add(1)
 		p.soloAfter = p.now() + int64(v.Delay)
 	case supervisor.Stop:
-		p.fail(lastStopped(v.Err))
+		p.soloGaveUp(lastStopped(v.Err))
 	default:
-		p.fail(v.Err)
+		p.soloGaveUp(v.Err)
 	}
+	return true
+}
+
+// soloGaveUp has the router hand the failure up.
+func (p *Pool) soloGaveUp(err error) {
+	p.mu.Lock()
+	p.soloFailure = err
+	p.mu.Unlock()
+	p.box.Load().poke()
+}
+
+// escalateSolo carries that out, in the router's actor; false if there is nothing.
+func (r *router) escalateSolo(ctx proto.Context) bool {
+	p := r.pool
+	p.mu.Lock()
+	err := p.soloFailure
+	p.soloFailure = nil
+	p.mu.Unlock()
+	s, ok := ctx.(proto.Supervisor)
+	if err == nil || !ok {
+		return false
+	}
+	failedChild{router: r, system: ctx.ActorSystem(), supervisor: s}.escalate(err)
 	return true
 }
 

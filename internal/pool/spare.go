@@ -87,7 +87,7 @@ func (p *Pool) rescue() {
 // crammed reports whether no worker is free and none can be made; under mu. In
 // a pool of members a call depends on its own, whoever else is free.
 func (p *Pool) crammed() bool {
-	return p.perMember() || len(p.free) == 0 && p.waking == nil && (!p.capacity() || p.halted || p.held)
+	return p.perMember() || len(p.free) == 0 && p.waking == nil && (!p.capacity() || p.halted || p.held || p.declined > 0 && p.waiting-p.lined <= p.declined)
 }
 
 // inside reports whether ctx is that of a function which this pool runs,

@@ -215,6 +215,12 @@ func (p *Pool) everything() (waiting, inHand []*cell.Cell) {
 		if w.queue != nil {
 			queues = append(queues, w.queue)
 		}
+		if w.member != nil {
+			for _, v := range w.member.queue {
+				waiting = append(waiting, v.call)
+			}
+			w.member.queue = nil
+		}
 	}
 	for w := range p.spares {
 		inHand = append(inHand, w.batch...)
@@ -334,6 +340,7 @@ func (p *Pool) giveUpOn(stuck func(*worker) bool) (n int) {
 	var pids []*proto.PID
 	for _, w := range p.members {
 		if w != nil && w.pid != nil && stuck(w) {
+			w.stray = true
 			pids = append(pids, w.pid)
 		}
 	}

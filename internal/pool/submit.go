@@ -35,7 +35,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 		p.refuse(c, err)
 		return true
 	}
-	if p.cfg.Queue > 0 && p.full() && !(inside && !try && p.cfg.State != nil) {
+	if p.cfg.Queue > 0 && p.full(c) && !(inside && !try && p.cfg.State != nil) {
 		return p.crowd(c, try, inside) // unlocks
 	}
 	p.accept(c)
@@ -64,7 +64,7 @@ func (p *Pool) enqueue(c *cell.Cell) {
 		p.deep.Store(true)
 	}
 	if p.perMember() {
-		p.assign(c)
+		p.assign(c, false)
 		return
 	}
 	if p.cfg.State != nil && p.line(c, false) {
@@ -78,7 +78,7 @@ func (p *Pool) enqueue(c *cell.Cell) {
 func (p *Pool) putBack(c *cell.Cell) {
 	p.waiting++
 	if p.cfg.State == nil || !p.line(c, true) {
-		p.queue.unpop(c, p.level(c))
+		p.queue.insert(c, p.level(c))
 	}
 }
 
@@ -149,7 +149,15 @@ type blocked struct {
 
 // full reports whether the queue has no room; under mu. Calls that a worker is
 // free for, or on its way to, do not count as waiting.
-func (p *Pool) full() bool { return p.waiting >= p.cfg.Queue && p.waiting >= p.cfg.Queue+p.idle() }
+func (p *Pool) full(c *cell.Cell) bool {
+	if p.waiting < p.cfg.Queue {
+		return false
+	}
+	if p.keys() {
+		return p.crowded(c)
+	}
+	return p.waiting >= p.cfg.Queue+p.idle()
+}
 
 // idle counts the places of workers that are not at work; under mu.
 func (p *Pool) idle() int {
@@ -157,7 +165,7 @@ func (p *Pool) idle() int {
 		return p.waiting // a worker for each
 	}
 	if !p.perMember() {
-		return min(p.waiting-p.lined, max(0, p.size-(p.busy-len(p.spares))-p.gated))
+		return max(0, p.size-(p.busy-len(p.spares))-p.gated)
 	}
 	n := 0
 	for _, w := range p.members {
@@ -211,7 +219,7 @@ func (p *Pool) SubmitLater(c *cell.Cell) {
 	for !p.submit(c, true) {
 		p.mu.Lock()
 		switch {
-		case p.phase != running || !p.full(): // it has changed meanwhile
+		case p.phase != running || !p.full(c): // it has changed meanwhile
 			p.mu.Unlock()
 		case p.cfg.Reject || inside: // crowd does not wait
 			p.crowd(c, false, inside)
@@ -248,8 +256,11 @@ func (p *Pool) unblock(b *blocked) {
 
 // admit moves blocked submissions into the room that there is now; under mu.
 func (p *Pool) admit() {
-	for len(p.blocked) > 0 && !p.full() && p.phase == running {
+	for len(p.blocked) > 0 && p.phase == running {
 		b := p.blocked[0]
+		if p.full(b.cell) {
+			return
+		}
 		p.blocked[0] = nil
 		p.blocked = p.blocked[1:]
 		if b.cell.IsOpen() {

@@ -84,7 +84,7 @@ func (f failedChild) carryOut(v supervisor.Verdict) {
 		last := p.expel(f.pid)
 		f.supervisor.StopChildren(f.pid)
 		if last {
-			p.fail(lastStopped(v.Err))
+			f.escalate(lastStopped(v.Err))
 		}
 	default:
 		f.publish(proto.EscalateDirective)
@@ -130,10 +130,10 @@ func (p *Pool) holdOff(delay time.Duration) {
 	if p.phase >= stopping {
 		return
 	}
-	p.holding = true
+	p.holding++
 	p.after(delay, func() {
 		p.mu.Lock()
-		p.holding = false
+		p.holding--
 		p.growing = true
 		p.mu.Unlock()
 		p.box.Load().poke()

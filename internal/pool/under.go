@@ -84,7 +84,8 @@ func (p *Pool) revive() {
 	p.phase, p.refusal, p.failed, p.collapsed, p.orphaned = idle, nil, nil, false, false
 	p.members, p.free, p.waking, p.due, p.dueLines, p.barred = nil, nil, nil, nil, nil, nil
 	p.live, p.vacant, p.unarrived, p.expelled, p.batches = 0, 0, 0, 0, 0
-	p.growing, p.asking, p.holding, p.halted, p.held, p.armed = false, false, false, false, false, false
+	p.growing, p.asking, p.halted, p.held, p.armed = false, false, false, false, false
+	p.holding, p.declined = 0, 0
 	p.settled, p.over, p.dispatchGone = nil, nil, nil
 	p.stopCtx, p.stopRun = nil, nil
 	p.report, p.history = Report{}, supervisor.History{}
@@ -146,8 +147,22 @@ func (p *Pool) goOn() {
 	}
 	p.held = false
 	p.history = supervisor.History{}
+	p.pardon()
 	p.reopen()
 	p.resume()
+}
+
+// pardon gives the places back that the policy has closed; under mu.
+func (p *Pool) pardon() {
+	p.expelled, p.barred, p.vacant = 0, nil, 0
+	for i := 0; p.perMember() && i < p.size; i++ { // nobody has replaced those
+		switch w := p.occupant(i); {
+		case w == nil:
+			p.addMember(i)
+		case w.expelled:
+			p.members[i] = p.heir(w)
+		}
+	}
 }
 
 // collapse ends all calls because the policy gave up; what becomes of the pool,

@@ -40,18 +40,19 @@ type worker struct {
 
 	// Guarded by the pool's lock.
 	state    workerState
-	spawned  bool    // has been given an actor
-	used     bool    // has had the one call of an on-demand worker
-	retire   bool    // is to end as soon as it has nothing in hand
-	expelled bool    // stopped for good by the policy
-	queue    *queue  // its own, unless the pool's is shared
-	member   *member // its state, and that of its guests; nil: a task
-	host     *worker // of a spare that runs a call of a member
-	tied     bool    // opens or closes its state
-	unopened error   // what its actor has to fail with; the actor's own
-	full     bool    // runs as many calls as may interleave
-	stray    bool    // left over from a former life of the pool
-	failure  error   // what its actor has to fail with
+	spawned  bool       // has been given an actor
+	used     bool       // has had the one call of an on-demand worker
+	retire   bool       // is to end as soon as it has nothing in hand
+	expelled bool       // stopped for good by the policy
+	queue    *queue     // its own, unless the pool's is shared
+	member   *member    // its state, and that of its guests; nil: a task
+	host     *worker    // of a spare that runs a call of a member
+	outer    *cell.Cell // the call that waits for that of the spare
+	tied     bool       // opens or closes its state
+	unopened error      // what its actor has to fail with; the actor's own
+	full     bool       // runs as many calls as may interleave
+	stray    bool       // left over from a former life of the pool
+	failure  error      // what its actor has to fail with
 
 	// The batch in hand: written under the lock, read by the worker without.
 	batch []*cell.Cell
