@@ -293,3 +293,22 @@ func TestEndedCallsAreForgottenByACtxThatLivesOn(t *testing.T) {
 		})
 	}
 }
+
+func TestACallThatWaitsIsNotRunAfterTheEndOfItsCtx(t *testing.T) {
+	t.Parallel()
+	for range 20 {
+		bubble(t, func(t *testing.T, sys *actor.System) {
+			g := newGate()
+			p := task.MustNew(g.pass, task.System(sys), task.Workers(1))
+			ctx, cancel := context.WithCancelCause(context.Background())
+			running, waiting := p.Submit(ctx, 1), p.Submit(ctx, 2)
+			synctest.Wait()
+			cancel(errCause) // the running one may return before anybody has ended the other
+			is(t, "running", failure(running), errCause)
+			is(t, "waiting", failure(waiting), errCause)
+			synctest.Wait()
+			equal(t, "calls that ran", len(g.started), 1)
+			p.Stop()
+		})
+	}
+}

@@ -83,7 +83,7 @@ func (p *Pool) repay(w *worker) {
 
 // runLent runs c in w's place on this goroutine.
 func (p *Pool) runLent(w *worker, c *cell.Cell) {
-	if !c.Start() {
+	if !begun(c) {
 		w.turnAway()
 		return
 	}

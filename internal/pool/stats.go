@@ -220,7 +220,7 @@ func InfoOf(v any) Info {
 		}
 		info := specOf(v).Pool.infoOf(v)
 		if r := recordIf(v); r != nil {
-			info.Attempt = int(r.number.Load())
+			info.Attempt = max(1, int(r.number.Load()))
 		}
 		return info
 	case *worker:

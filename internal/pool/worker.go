@@ -200,7 +200,7 @@ func (w *worker) guarded() {
 	for w.next < len(w.batch) && w.failure == nil {
 		c := w.batch[w.next]
 		w.next++
-		if !c.Start() {
+		if !begun(c) {
 			w.turnAway()
 			continue
 		}
@@ -278,6 +278,15 @@ func abandoned(c *cell.Cell) bool {
 	}
 	c.Abort(cell.Cancelled, cell.CauseOf(ctx))
 	return true
+}
+
+// begun moves c to Running, unless it has ended or its ctx has: the call is then
+// not begun, though whoever is to end it may come late.
+func begun(c *cell.Cell) bool {
+	if c.Ext.Load() != nil && abandoned(c) {
+		return false
+	}
+	return c.Start()
 }
 
 // settle claims c for its function and counts it. It reports whether the
