@@ -12,7 +12,7 @@ STRICT := set -euo pipefail;
 GO    ?= go
 TOOL  := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 
-# Modules beside the root one; tools holds versions and no package.
+# Modules beside the root one; tools holds versions, and what make generate runs.
 NESTED  := $(filter-out tools,$(patsubst %/go.mod,%,$(wildcard */go.mod)))
 MODULES := . $(NESTED)
 
@@ -109,6 +109,10 @@ fuzz: ## run each fuzz target briefly (FUZZ_TIME=5s)
 		echo "== fuzz $$dir $$name"; \
 		(cd "$$dir" && $(GO) test -run='^$$' -fuzz="^$$name\$$" -fuzztime=$(FUZZ_TIME) . </dev/null); \
 	done
+
+.PHONY: generate
+generate: ## write the code that is made from .proto files anew
+	cd tools && $(GO) run ./protogen -root .. remote/wire/envelope.proto
 
 .PHONY: bench
 bench: ## measure against other pools; the table also goes to bench.txt

@@ -1,0 +1,5 @@
+package child
+
+import "os/exec"
+
+func ownGroup(*exec.Cmd) {}
