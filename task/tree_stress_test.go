@@ -27,12 +27,11 @@ type storm struct {
 	ps    []*task.Task[int, int]
 	shops []*shop
 
-	once     *onceEach
-	runs     sync.Map // call → true: none may run twice
-	calls    atomic.Int64
-	ended    atomic.Int64
-	good     atomic.Int64
-	deadline time.Time
+	once  *onceEach
+	runs  sync.Map // call → true: none may run twice
+	calls atomic.Int64
+	ended atomic.Int64
+	good  atomic.Int64
 }
 
 func newStorm(t *testing.T, scope supervisor.Scope) *storm {

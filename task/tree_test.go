@@ -134,10 +134,6 @@ func (g *grove) passer(name string, opts ...task.Option) (*task.Task[int, int], 
 	return task.MustNew(at.pass, append(opts, task.System(g.sys), task.Name(name))...), at
 }
 
-func (g *grove) send(path string, message any) {
-	g.sys.ActorSystem().Root.Send(g.sys.ActorSystem().NewLocalPID("tree/"+path), message)
-}
-
 // shape is a tree as text: "top running [a running 1, b stopped]".
 func shape(n supervisor.Node) string {
 	s := n.Name + " " + n.State
