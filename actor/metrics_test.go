@@ -70,7 +70,7 @@ func TestMetricsTellWhatTheSnapshotTells(t *testing.T) {
 		sys, open := lived(t, actor.MeterProvider(sdk.NewMeterProvider(sdk.WithReader(reader))))
 		addUnits(sys)
 		got := collect(t, reader)
-		const of = "troupe.system=mine,troupe.task=work"
+		const of = "troupe.system=mine,troupe.task=jobs"
 		contains(t, got,
 			"counter troupe.task.submitted "+of+" 10",
 			"counter troupe.task.calls troupe.outcome=finished,"+of+" 2",

@@ -30,7 +30,7 @@ func lived(t *testing.T, opts ...actor.SystemOption) (*actor.System, chan<- stru
 		}
 		time.Sleep(time.Duration(x) * time.Millisecond)
 		return x, nil
-	}, task.System(sys), task.Name("work"), task.Workers(2), task.Queue(3))
+	}, task.System(sys), task.Name("jobs"), task.Workers(2), task.Queue(3))
 	ctx := t.Context()
 	for _, x := range []int{5, 6, -1, 0} {
 		_, _ = work.Submit(ctx, x).Result()
@@ -66,7 +66,7 @@ func TestSnapshotShowsATask(t *testing.T) {
 			"call":      got.Members[0].Call+got.Members[1].Call == 6+7,
 			"total":     got.Members[0].Total+got.Members[1].Total == 8,
 			"name":      got.Members[1].Name == "worker-1",
-			"pid":       got.Members[1].PID == "nonhost/task/work/worker-1",
+			"pid":       got.Members[1].PID == "nonhost/task/jobs/worker-1",
 			"one each":  got.Members[0].Active == 1 && got.Members[1].Active == 1,
 			"no limits": snap.Limits != nil && len(snap.Limits) == 0,
 			"no trees":  snap.Trees != nil && len(snap.Trees) == 0,
@@ -77,7 +77,7 @@ func TestSnapshotShowsATask(t *testing.T) {
 		}
 		got.Made, got.Wait, got.Run, got.Members = time.Time{}, actor.Quantiles{}, actor.Quantiles{}, nil
 		want := actor.TaskSnapshot{
-			Name: "work", Kind: actor.KindTask, State: actor.TaskRunning, PID: "nonhost/task/work",
+			Name: "jobs", Kind: actor.KindTask, State: actor.TaskRunning, PID: "nonhost/task/jobs",
 			Balance: "Shared", Size: 2, QueueBound: 3, Workers: 2, Busy: 2, Queued: 3,
 			Submitted: 10, Finished: 2, Failed: 1, Panicked: 1, TimedOut: 1, Retries: 1, Rejected: 1,
 		}

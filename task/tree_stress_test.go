@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -31,11 +32,13 @@ type storm struct {
 	runs  sync.Map // call → true: none may run twice
 	calls atomic.Int64
 	ended atomic.Int64
+	lasts int64         // until so many calls have ended
+	raged chan struct{} // closed then
 	good  atomic.Int64
 }
 
 func newStorm(t *testing.T, scope supervisor.Scope) *storm {
-	s := &storm{t: t, sys: newSystem(), once: &onceEach{}}
+	s := &storm{t: t, sys: newSystem(), once: &onceEach{}, lasts: 300 + rand.Int64N(700), raged: make(chan struct{})}
 	policy := supervisor.Policy{Scope: scope, MaxRestarts: -1, Backoff: supervisor.Backoff{Initial: 1, Max: 100_000, Jitter: 1}}
 	hot := task.Supervise(supervisor.Policy{MaxRestarts: 3, Within: time.Second, Backoff: supervisor.Backoff{Initial: 1000, Max: 200_000, Jitter: 1}})
 	worker := func(name string, opts ...task.Option) *task.Worker[*till] {
@@ -116,7 +119,9 @@ func (s *storm) submit(i int, over <-chan struct{}) {
 		}
 		track(s.once, s.t, f)
 		f.OnDone(func(v int, err error) {
-			s.ended.Add(1)
+			if s.ended.Add(1) == s.lasts {
+				close(s.raged)
+			}
 			switch {
 			case err == nil && v == call:
 				s.good.Add(1)
@@ -204,7 +209,11 @@ func (s *storm) rage(round int) {
 	for range 2 {
 		all.Go(func() { s.mischief(over) })
 	}
-	time.Sleep(time.Duration(50+rand.IntN(100)) * time.Millisecond) // of storm
+	select {
+	case <-s.raged:
+	case <-ctx.Done():
+		t.Fatalf("%d of %d calls have ended", s.ended.Load(), s.lasts)
+	}
 	switch round % 4 {
 	case 0:
 		is(t, "Stop", s.top.Stop(ctx), nil)
@@ -241,9 +250,11 @@ func (s *storm) rage(round int) {
 			t.Errorf("%s: opened %d states, closed %d", s.ws[i].Name(), o, c)
 		}
 	}
-	if n := registered(s.sys) - registry; n > 0 {
-		time.Sleep(50 * time.Millisecond) // probes and dead letters take a moment
-		equal(t, "registry entries left", registered(s.sys)-registry, 0)
+	for ctx.Err() == nil && registered(s.sys) > registry {
+		runtime.Gosched() // nothing announces the end of the engine's probes and dead letters
+	}
+	if n := registered(s.sys); n > registry {
+		t.Errorf("%d registry entries left", n-registry)
 	}
 	equal(t, "units left", len(s.sys.Units().Units()), 0)
 }

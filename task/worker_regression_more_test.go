@@ -172,9 +172,10 @@ func TestAnAttemptThatTimedOutBeforeItBeganStillSeesItsArgument(t *testing.T) {
 		}
 	}}))
 	seen := make(chan *string, 1)
+	var over atomic.Pointer[chan struct{}] // closed when the call has its outcome
 	p := task.MustNew(func(ctx context.Context, s *string) (int, error) {
 		if ctx.Err() != nil { // shares nothing with the attempt that ends the call
-			time.Sleep(timeout / 4)
+			<-*over.Load() // by then the argument would be forgotten
 			select {
 			case seen <- s:
 			default: // another was late as well
@@ -185,9 +186,12 @@ func TestAnAttemptThatTimedOutBeforeItBeganStillSeesItsArgument(t *testing.T) {
 	}, task.System(sys), task.Workers(2), task.Timeout(timeout),
 		task.Retries(task.RetryPolicy{Max: 10, Backoff: task.Constant(0)}))
 	for i := range 10 {
+		ended := make(chan struct{})
+		over.Store(&ended)
 		slow.Store(true)
 		arg := fmt.Sprint("argument ", i)
 		equal(t, "result", result(t, p.Submit(context.Background(), &arg)), len(arg))
+		close(ended)
 		equal(t, "the late function saw its argument", <-seen != nil, true)
 	}
 	p.Stop()

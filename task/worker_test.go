@@ -319,12 +319,11 @@ func TestMembersThatWaitForEachOtherAreToldSo(t *testing.T) {
 			k := fmt.Sprint(i)
 			keys[result(t, task.AskKey(ctx, w, k, func(k *till, _ context.Context, _ int) (int64, error) { return k.id, nil }, 0))] = k
 		}
-		both := make(chan struct{}, 2)
+		var both sync.WaitGroup
+		both.Add(2)
 		cross := func(_ *till, ctx context.Context, other string) (int, error) {
-			both <- struct{}{}
-			for len(both) < 2 {
-				time.Sleep(time.Millisecond)
-			}
+			both.Done()
+			both.Wait()
 			return task.AskKey(ctx, w, other, (*till).Add, 1).Await(ctx)
 		}
 		a := task.AskKey(ctx, w, keys[1], cross, keys[2])

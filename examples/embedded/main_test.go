@@ -49,7 +49,7 @@ func TestABurstIsServedRefusedAndDrained(t *testing.T) {
 
 func TestATermSignalDrains(t *testing.T) {
 	if runtime.GOOS == "windows" {
-		t.Skip("no signals")
+		t.Skip("windows cannot send SIGTERM to a process")
 	}
 	program := exec.CommandContext(t.Context(), os.Args[0])
 	program.Env = append(os.Environ(), "EMBEDDED_ADDR=127.0.0.1:0")
