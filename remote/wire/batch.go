@@ -38,7 +38,7 @@ type Batcher struct {
 
 // NewBatcher returns a Batcher of envelopes within the Bytes and Items of b,
 // the Bounds that the receiver reads with or lower ones. A call counts for about
-// 3 items and 3 more for each header.
+// 4 items and 3 more for each header.
 func NewBatcher(head Head, b Bounds) *Batcher {
 	return &Batcher{head: head, bounds: b.filled(), names: make(map[string]uint32)}
 }
@@ -47,7 +47,8 @@ func NewBatcher(head Head, b Bounds) *Batcher {
 const (
 	headBytes   = 64 // version, incarnations, seq and the three length bytes
 	nameBytes   = 6
-	callBytes   = 112
+	callBytes   = 124
+	leaseBytes  = 18
 	entryBytes  = 18 // a header: two tags, three lengths
 	answerBytes = 56
 	idBytes     = 16
@@ -57,18 +58,27 @@ const (
 // Items that Check counts in what is sent most. Of anything else it is known
 // that an item takes two bytes.
 const (
-	callItems   = 3
+	callItems   = 4
 	headerItems = 3
 	answerItems = 2
 )
 
 // AddCall adds c and sets its Task, Method and Codec.
 func (b *Batcher) AddCall(c *Call, n Names) *Envelope {
-	size := callBytes + len(c.GetPayload()) + len(c.GetKey())
+	size, items := callBytes+len(c.GetPayload())+len(c.GetKey())+len(c.GetLimits()), callItems
 	for k, v := range c.GetHeaders() {
 		size += entryBytes + len(k) + len(v)
+		items += headerItems
 	}
-	full := b.fit(size, callItems+headerItems*len(c.GetHeaders()), n)
+	if l := c.GetLease(); l != nil {
+		size += leaseBytes
+		items++
+		for k, v := range l.GetConfig() {
+			size += entryBytes + len(k) + len(v)
+			items += headerItems
+		}
+	}
+	full := b.fit(size, items, n)
 	if n != b.last {
 		b.last, b.place = n, [3]uint32{b.name(n.Task), b.name(n.Method), b.name(n.Codec)}
 	}

@@ -34,7 +34,7 @@ func TestBatcherKeepsOrderAndBoundsAndLosesNothing(t *testing.T) {
 			case 0, 1, 2:
 				n := wire.Names{Task: few.Draw(t, "task"), Method: few.Draw(t, "method"), Codec: few.Draw(t, "codec")}
 				keep(b.AddCall(&wire.Call{Id: id, Payload: payload, Attempt: 1 << 31, Remaining: 1 << 62, Types: 1 << 60, Member: 1 << 63,
-					Idempotent: true, Op: wire.Op_OPEN, Headers: map[string]string{"a": text.Draw(t, "v"), "b": ""}, Key: text.Draw(t, "key")}, n))
+					Idempotent: true, Op: wire.Op_OPEN, Headers: map[string]string{"a": text.Draw(t, "v"), "b": ""}, Key: text.Draw(t, "key"), Limits: text.Draw(t, "limits"), Lease: &wire.Lease{Permit: 1, Config: map[string]string{"b": text.Draw(t, "config")}}}, n))
 				calls, names[id] = append(calls, id), n
 			case 3:
 				keep(b.AddAnswer(&wire.Answer{Id: id, Payload: payload, Ran: 1 << 62, Failure: failures.Draw(t, "failure")}, few.Draw(t, "codec")))

@@ -62,7 +62,8 @@ var (
 	panicShape        = shape{fields: [16]*shape{1: &opaqueShape, 2: &opaqueShape, 3: &opaqueShape}}
 	failureShape      = shape{fields: [16]*shape{1: &opaqueShape, 2: &opaqueShape, 3: &opaqueShape, 10: &panicShape}} // and itself, see init
 	announcementShape = shape{fields: [16]*shape{1: &opaqueShape, 2: &opaqueShape, 4: &opaqueShape, 5: &opaqueShape}}
-	callShape         = shape{fields: [16]*shape{4: &opaqueShape, 8: &entryShape, 13: &opaqueShape}}
+	leaseShape        = shape{fields: [16]*shape{2: &entryShape}}
+	callShape         = shape{fields: [16]*shape{4: &opaqueShape, 8: &entryShape, 13: &opaqueShape, 14: &opaqueShape, 15: &leaseShape}}
 	answerShape       = shape{fields: [16]*shape{3: &opaqueShape, 4: &failureShape}}
 	cancelShape       = shape{fields: [16]*shape{2: &failureShape}}
 	helloShape        = shape{fields: [16]*shape{1: &versionsShape, 3: &opaqueShape, 4: &opaqueShape, 5: &announcementShape}}

@@ -236,6 +236,8 @@ type Call struct {
 	Types         uint64                 `protobuf:"fixed64,11,opt,name=types" json:"types,omitempty"`  // hash of the method's argument and result types; 0: not said
 	Member        uint64                 `protobuf:"varint,12,opt,name=member" json:"member,omitempty"` // of a stateful worker; 0: none
 	Key           string                 `protobuf:"bytes,13,opt,name=key" json:"key,omitempty"`        // of AskKey
+	Limits        string                 `protobuf:"bytes,14,opt,name=limits" json:"limits,omitempty"`  // the Set that the function asks, in Acquire; empty: none
+	Lease         *Lease                 `protobuf:"bytes,15,opt,name=lease" json:"lease,omitempty"`    // the permit that was taken for the call; absent: none
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -361,6 +363,73 @@ func (x *Call) GetKey() string {
 	return ""
 }
 
+func (x *Call) GetLimits() string {
+	if x != nil {
+		return x.Limits
+	}
+	return ""
+}
+
+func (x *Call) GetLease() *Lease {
+	if x != nil {
+		return x.Lease
+	}
+	return nil
+}
+
+// Lease is a permit that its owner holds for the time of a call, and releases.
+type Lease struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Permit        uint64                 `protobuf:"varint,1,opt,name=permit" json:"permit,omitempty"` // for Update and Pause; never 0
+	Config        map[string]string      `protobuf:"bytes,2,rep,name=config" json:"config,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lease) Reset() {
+	*x = Lease{}
+	mi := &file_remote_wire_envelope_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lease) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lease) ProtoMessage() {}
+
+func (x *Lease) ProtoReflect() protoreflect.Message {
+	mi := &file_remote_wire_envelope_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lease.ProtoReflect.Descriptor instead.
+func (*Lease) Descriptor() ([]byte, []int) {
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Lease) GetPermit() uint64 {
+	if x != nil {
+		return x.Permit
+	}
+	return 0
+}
+
+func (x *Lease) GetConfig() map[string]string {
+	if x != nil {
+		return x.Config
+	}
+	return nil
+}
+
 // Answer ends a call.
 type Answer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -375,7 +444,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[2]
+	mi := &file_remote_wire_envelope_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -387,7 +456,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[2]
+	mi := &file_remote_wire_envelope_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -400,7 +469,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{2}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Answer) GetId() uint64 {
@@ -449,7 +518,7 @@ type Cancel struct {
 
 func (x *Cancel) Reset() {
 	*x = Cancel{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[3]
+	mi := &file_remote_wire_envelope_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -461,7 +530,7 @@ func (x *Cancel) String() string {
 func (*Cancel) ProtoMessage() {}
 
 func (x *Cancel) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[3]
+	mi := &file_remote_wire_envelope_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -474,7 +543,7 @@ func (x *Cancel) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
 func (*Cancel) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{3}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Cancel) GetId() uint64 {
@@ -512,7 +581,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[4]
+	mi := &file_remote_wire_envelope_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -524,7 +593,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[4]
+	mi := &file_remote_wire_envelope_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -537,7 +606,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{4}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Failure) GetCodes() []string {
@@ -622,7 +691,7 @@ type Panic struct {
 
 func (x *Panic) Reset() {
 	*x = Panic{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[5]
+	mi := &file_remote_wire_envelope_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -634,7 +703,7 @@ func (x *Panic) String() string {
 func (*Panic) ProtoMessage() {}
 
 func (x *Panic) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[5]
+	mi := &file_remote_wire_envelope_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -647,7 +716,7 @@ func (x *Panic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Panic.ProtoReflect.Descriptor instead.
 func (*Panic) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{5}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Panic) GetTask() string {
@@ -686,7 +755,7 @@ type Status struct {
 
 func (x *Status) Reset() {
 	*x = Status{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[6]
+	mi := &file_remote_wire_envelope_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +767,7 @@ func (x *Status) String() string {
 func (*Status) ProtoMessage() {}
 
 func (x *Status) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[6]
+	mi := &file_remote_wire_envelope_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +780,7 @@ func (x *Status) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Status.ProtoReflect.Descriptor instead.
 func (*Status) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{6}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Status) GetRunning() uint32 {
@@ -767,7 +836,7 @@ type Pulse struct {
 
 func (x *Pulse) Reset() {
 	*x = Pulse{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[7]
+	mi := &file_remote_wire_envelope_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -779,7 +848,7 @@ func (x *Pulse) String() string {
 func (*Pulse) ProtoMessage() {}
 
 func (x *Pulse) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[7]
+	mi := &file_remote_wire_envelope_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -792,7 +861,7 @@ func (x *Pulse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pulse.ProtoReflect.Descriptor instead.
 func (*Pulse) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{7}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Pulse) GetSeq() uint64 {
@@ -820,7 +889,7 @@ type Versions struct {
 
 func (x *Versions) Reset() {
 	*x = Versions{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[8]
+	mi := &file_remote_wire_envelope_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +901,7 @@ func (x *Versions) String() string {
 func (*Versions) ProtoMessage() {}
 
 func (x *Versions) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[8]
+	mi := &file_remote_wire_envelope_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +914,7 @@ func (x *Versions) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Versions.ProtoReflect.Descriptor instead.
 func (*Versions) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{8}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Versions) GetMin() uint32 {
@@ -876,7 +945,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[9]
+	mi := &file_remote_wire_envelope_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -888,7 +957,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[9]
+	mi := &file_remote_wire_envelope_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -901,7 +970,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{9}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Announcement) GetName() string {
@@ -953,7 +1022,7 @@ type Hello struct {
 
 func (x *Hello) Reset() {
 	*x = Hello{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[10]
+	mi := &file_remote_wire_envelope_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -965,7 +1034,7 @@ func (x *Hello) String() string {
 func (*Hello) ProtoMessage() {}
 
 func (x *Hello) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[10]
+	mi := &file_remote_wire_envelope_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -978,7 +1047,7 @@ func (x *Hello) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Hello.ProtoReflect.Descriptor instead.
 func (*Hello) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{10}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Hello) GetVersions() *Versions {
@@ -1032,7 +1101,7 @@ type Welcome struct {
 
 func (x *Welcome) Reset() {
 	*x = Welcome{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[11]
+	mi := &file_remote_wire_envelope_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1113,7 @@ func (x *Welcome) String() string {
 func (*Welcome) ProtoMessage() {}
 
 func (x *Welcome) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[11]
+	mi := &file_remote_wire_envelope_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1126,7 @@ func (x *Welcome) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Welcome.ProtoReflect.Descriptor instead.
 func (*Welcome) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{11}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Welcome) GetVersion() uint32 {
@@ -1127,7 +1196,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[12]
+	mi := &file_remote_wire_envelope_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1139,7 +1208,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[12]
+	mi := &file_remote_wire_envelope_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1152,7 +1221,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{12}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetAcquires() []*Acquire {
@@ -1231,7 +1300,7 @@ type Acquire struct {
 
 func (x *Acquire) Reset() {
 	*x = Acquire{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[13]
+	mi := &file_remote_wire_envelope_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1243,7 +1312,7 @@ func (x *Acquire) String() string {
 func (*Acquire) ProtoMessage() {}
 
 func (x *Acquire) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[13]
+	mi := &file_remote_wire_envelope_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1256,7 +1325,7 @@ func (x *Acquire) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Acquire.ProtoReflect.Descriptor instead.
 func (*Acquire) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{13}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Acquire) GetId() uint64 {
@@ -1300,7 +1369,7 @@ type Grant struct {
 
 func (x *Grant) Reset() {
 	*x = Grant{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[14]
+	mi := &file_remote_wire_envelope_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1312,7 +1381,7 @@ func (x *Grant) String() string {
 func (*Grant) ProtoMessage() {}
 
 func (x *Grant) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[14]
+	mi := &file_remote_wire_envelope_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1325,7 +1394,7 @@ func (x *Grant) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Grant.ProtoReflect.Descriptor instead.
 func (*Grant) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{14}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Grant) GetId() uint64 {
@@ -1369,7 +1438,7 @@ type Update struct {
 
 func (x *Update) Reset() {
 	*x = Update{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[15]
+	mi := &file_remote_wire_envelope_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1381,7 +1450,7 @@ func (x *Update) String() string {
 func (*Update) ProtoMessage() {}
 
 func (x *Update) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[15]
+	mi := &file_remote_wire_envelope_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1394,7 +1463,7 @@ func (x *Update) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Update.ProtoReflect.Descriptor instead.
 func (*Update) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{15}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Update) GetId() uint64 {
@@ -1436,7 +1505,7 @@ type Updated struct {
 
 func (x *Updated) Reset() {
 	*x = Updated{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[16]
+	mi := &file_remote_wire_envelope_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1448,7 +1517,7 @@ func (x *Updated) String() string {
 func (*Updated) ProtoMessage() {}
 
 func (x *Updated) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[16]
+	mi := &file_remote_wire_envelope_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1461,7 +1530,7 @@ func (x *Updated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Updated.ProtoReflect.Descriptor instead.
 func (*Updated) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{16}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Updated) GetId() uint64 {
@@ -1491,7 +1560,7 @@ type Pause struct {
 
 func (x *Pause) Reset() {
 	*x = Pause{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[17]
+	mi := &file_remote_wire_envelope_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1503,7 +1572,7 @@ func (x *Pause) String() string {
 func (*Pause) ProtoMessage() {}
 
 func (x *Pause) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[17]
+	mi := &file_remote_wire_envelope_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1516,7 +1585,7 @@ func (x *Pause) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pause.ProtoReflect.Descriptor instead.
 func (*Pause) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{17}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Pause) GetSet() string {
@@ -1558,7 +1627,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[18]
+	mi := &file_remote_wire_envelope_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1570,7 +1639,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[18]
+	mi := &file_remote_wire_envelope_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1583,7 +1652,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{18}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Query) GetId() uint64 {
@@ -1612,7 +1681,7 @@ type Stats struct {
 
 func (x *Stats) Reset() {
 	*x = Stats{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[19]
+	mi := &file_remote_wire_envelope_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1624,7 +1693,7 @@ func (x *Stats) String() string {
 func (*Stats) ProtoMessage() {}
 
 func (x *Stats) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[19]
+	mi := &file_remote_wire_envelope_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1637,7 +1706,7 @@ func (x *Stats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stats.ProtoReflect.Descriptor instead.
 func (*Stats) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{19}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Stats) GetId() uint64 {
@@ -1680,7 +1749,7 @@ type Stat struct {
 
 func (x *Stat) Reset() {
 	*x = Stat{}
-	mi := &file_remote_wire_envelope_proto_msgTypes[20]
+	mi := &file_remote_wire_envelope_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1692,7 +1761,7 @@ func (x *Stat) String() string {
 func (*Stat) ProtoMessage() {}
 
 func (x *Stat) ProtoReflect() protoreflect.Message {
-	mi := &file_remote_wire_envelope_proto_msgTypes[20]
+	mi := &file_remote_wire_envelope_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1705,7 +1774,7 @@ func (x *Stat) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stat.ProtoReflect.Descriptor instead.
 func (*Stat) Descriptor() ([]byte, []int) {
-	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{20}
+	return file_remote_wire_envelope_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Stat) GetKey() string {
@@ -1798,7 +1867,7 @@ const file_remote_wire_envelope_proto_rawDesc = "" +
 	"\x05pulse\x18\v \x01(\v2\x12.troupe.wire.PulseR\x05pulse\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x12.troupe.wire.HelloR\x05hello\x12.\n" +
 	"\awelcome\x18\r \x01(\v2\x14.troupe.wire.WelcomeR\awelcome\x12+\n" +
-	"\x06limits\x18\x0e \x01(\v2\x13.troupe.wire.LimitsR\x06limitsJ\x06\b\xe8\a\x10\xcc\b\"\xa9\x03\n" +
+	"\x06limits\x18\x0e \x01(\v2\x13.troupe.wire.LimitsR\x06limitsJ\x06\b\xe8\a\x10\xcc\b\"\xeb\x03\n" +
 	"\x04Call\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x14\n" +
@@ -1815,8 +1884,16 @@ const file_remote_wire_envelope_proto_rawDesc = "" +
 	" \x01(\rR\x06method\x12\x14\n" +
 	"\x05types\x18\v \x01(\x06R\x05types\x12\x16\n" +
 	"\x06member\x18\f \x01(\x04R\x06member\x12\x10\n" +
-	"\x03key\x18\r \x01(\tR\x03key\x1a:\n" +
+	"\x03key\x18\r \x01(\tR\x03key\x12\x16\n" +
+	"\x06limits\x18\x0e \x01(\tR\x06limits\x12(\n" +
+	"\x05lease\x18\x0f \x01(\v2\x12.troupe.wire.LeaseR\x05lease\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x06\b\xe8\a\x10\xcc\b\"\x9a\x01\n" +
+	"\x05Lease\x12\x16\n" +
+	"\x06permit\x18\x01 \x01(\x04R\x06permit\x126\n" +
+	"\x06config\x18\x02 \x03(\v2\x1e.troupe.wire.Lease.ConfigEntryR\x06config\x1a9\n" +
+	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x06\b\xe8\a\x10\xcc\b\"\x92\x01\n" +
 	"\x06Answer\x12\x0e\n" +
@@ -1954,72 +2031,76 @@ func file_remote_wire_envelope_proto_rawDescGZIP() []byte {
 }
 
 var file_remote_wire_envelope_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_remote_wire_envelope_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_remote_wire_envelope_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_remote_wire_envelope_proto_goTypes = []any{
 	(Op)(0),              // 0: troupe.wire.Op
 	(*Envelope)(nil),     // 1: troupe.wire.Envelope
 	(*Call)(nil),         // 2: troupe.wire.Call
-	(*Answer)(nil),       // 3: troupe.wire.Answer
-	(*Cancel)(nil),       // 4: troupe.wire.Cancel
-	(*Failure)(nil),      // 5: troupe.wire.Failure
-	(*Panic)(nil),        // 6: troupe.wire.Panic
-	(*Status)(nil),       // 7: troupe.wire.Status
-	(*Pulse)(nil),        // 8: troupe.wire.Pulse
-	(*Versions)(nil),     // 9: troupe.wire.Versions
-	(*Announcement)(nil), // 10: troupe.wire.Announcement
-	(*Hello)(nil),        // 11: troupe.wire.Hello
-	(*Welcome)(nil),      // 12: troupe.wire.Welcome
-	(*Limits)(nil),       // 13: troupe.wire.Limits
-	(*Acquire)(nil),      // 14: troupe.wire.Acquire
-	(*Grant)(nil),        // 15: troupe.wire.Grant
-	(*Update)(nil),       // 16: troupe.wire.Update
-	(*Updated)(nil),      // 17: troupe.wire.Updated
-	(*Pause)(nil),        // 18: troupe.wire.Pause
-	(*Query)(nil),        // 19: troupe.wire.Query
-	(*Stats)(nil),        // 20: troupe.wire.Stats
-	(*Stat)(nil),         // 21: troupe.wire.Stat
-	nil,                  // 22: troupe.wire.Call.HeadersEntry
-	nil,                  // 23: troupe.wire.Acquire.RequestEntry
-	nil,                  // 24: troupe.wire.Grant.ConfigEntry
+	(*Lease)(nil),        // 3: troupe.wire.Lease
+	(*Answer)(nil),       // 4: troupe.wire.Answer
+	(*Cancel)(nil),       // 5: troupe.wire.Cancel
+	(*Failure)(nil),      // 6: troupe.wire.Failure
+	(*Panic)(nil),        // 7: troupe.wire.Panic
+	(*Status)(nil),       // 8: troupe.wire.Status
+	(*Pulse)(nil),        // 9: troupe.wire.Pulse
+	(*Versions)(nil),     // 10: troupe.wire.Versions
+	(*Announcement)(nil), // 11: troupe.wire.Announcement
+	(*Hello)(nil),        // 12: troupe.wire.Hello
+	(*Welcome)(nil),      // 13: troupe.wire.Welcome
+	(*Limits)(nil),       // 14: troupe.wire.Limits
+	(*Acquire)(nil),      // 15: troupe.wire.Acquire
+	(*Grant)(nil),        // 16: troupe.wire.Grant
+	(*Update)(nil),       // 17: troupe.wire.Update
+	(*Updated)(nil),      // 18: troupe.wire.Updated
+	(*Pause)(nil),        // 19: troupe.wire.Pause
+	(*Query)(nil),        // 20: troupe.wire.Query
+	(*Stats)(nil),        // 21: troupe.wire.Stats
+	(*Stat)(nil),         // 22: troupe.wire.Stat
+	nil,                  // 23: troupe.wire.Call.HeadersEntry
+	nil,                  // 24: troupe.wire.Lease.ConfigEntry
+	nil,                  // 25: troupe.wire.Acquire.RequestEntry
+	nil,                  // 26: troupe.wire.Grant.ConfigEntry
 }
 var file_remote_wire_envelope_proto_depIdxs = []int32{
 	2,  // 0: troupe.wire.Envelope.calls:type_name -> troupe.wire.Call
-	3,  // 1: troupe.wire.Envelope.answers:type_name -> troupe.wire.Answer
-	4,  // 2: troupe.wire.Envelope.cancels:type_name -> troupe.wire.Cancel
-	7,  // 3: troupe.wire.Envelope.status:type_name -> troupe.wire.Status
-	8,  // 4: troupe.wire.Envelope.pulse:type_name -> troupe.wire.Pulse
-	11, // 5: troupe.wire.Envelope.hello:type_name -> troupe.wire.Hello
-	12, // 6: troupe.wire.Envelope.welcome:type_name -> troupe.wire.Welcome
-	13, // 7: troupe.wire.Envelope.limits:type_name -> troupe.wire.Limits
-	22, // 8: troupe.wire.Call.headers:type_name -> troupe.wire.Call.HeadersEntry
+	4,  // 1: troupe.wire.Envelope.answers:type_name -> troupe.wire.Answer
+	5,  // 2: troupe.wire.Envelope.cancels:type_name -> troupe.wire.Cancel
+	8,  // 3: troupe.wire.Envelope.status:type_name -> troupe.wire.Status
+	9,  // 4: troupe.wire.Envelope.pulse:type_name -> troupe.wire.Pulse
+	12, // 5: troupe.wire.Envelope.hello:type_name -> troupe.wire.Hello
+	13, // 6: troupe.wire.Envelope.welcome:type_name -> troupe.wire.Welcome
+	14, // 7: troupe.wire.Envelope.limits:type_name -> troupe.wire.Limits
+	23, // 8: troupe.wire.Call.headers:type_name -> troupe.wire.Call.HeadersEntry
 	0,  // 9: troupe.wire.Call.op:type_name -> troupe.wire.Op
-	5,  // 10: troupe.wire.Answer.failure:type_name -> troupe.wire.Failure
-	5,  // 11: troupe.wire.Cancel.cause:type_name -> troupe.wire.Failure
-	5,  // 12: troupe.wire.Failure.causes:type_name -> troupe.wire.Failure
-	6,  // 13: troupe.wire.Failure.panic:type_name -> troupe.wire.Panic
-	9,  // 14: troupe.wire.Hello.versions:type_name -> troupe.wire.Versions
-	10, // 15: troupe.wire.Hello.tasks:type_name -> troupe.wire.Announcement
-	9,  // 16: troupe.wire.Welcome.versions:type_name -> troupe.wire.Versions
-	10, // 17: troupe.wire.Welcome.tasks:type_name -> troupe.wire.Announcement
-	5,  // 18: troupe.wire.Welcome.refusal:type_name -> troupe.wire.Failure
-	14, // 19: troupe.wire.Limits.acquires:type_name -> troupe.wire.Acquire
-	15, // 20: troupe.wire.Limits.grants:type_name -> troupe.wire.Grant
-	16, // 21: troupe.wire.Limits.updates:type_name -> troupe.wire.Update
-	17, // 22: troupe.wire.Limits.updated:type_name -> troupe.wire.Updated
-	18, // 23: troupe.wire.Limits.pauses:type_name -> troupe.wire.Pause
-	19, // 24: troupe.wire.Limits.queries:type_name -> troupe.wire.Query
-	20, // 25: troupe.wire.Limits.stats:type_name -> troupe.wire.Stats
-	23, // 26: troupe.wire.Acquire.request:type_name -> troupe.wire.Acquire.RequestEntry
-	24, // 27: troupe.wire.Grant.config:type_name -> troupe.wire.Grant.ConfigEntry
-	5,  // 28: troupe.wire.Grant.failure:type_name -> troupe.wire.Failure
-	5,  // 29: troupe.wire.Updated.failure:type_name -> troupe.wire.Failure
-	21, // 30: troupe.wire.Stats.stats:type_name -> troupe.wire.Stat
-	5,  // 31: troupe.wire.Stats.failure:type_name -> troupe.wire.Failure
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	3,  // 10: troupe.wire.Call.lease:type_name -> troupe.wire.Lease
+	24, // 11: troupe.wire.Lease.config:type_name -> troupe.wire.Lease.ConfigEntry
+	6,  // 12: troupe.wire.Answer.failure:type_name -> troupe.wire.Failure
+	6,  // 13: troupe.wire.Cancel.cause:type_name -> troupe.wire.Failure
+	6,  // 14: troupe.wire.Failure.causes:type_name -> troupe.wire.Failure
+	7,  // 15: troupe.wire.Failure.panic:type_name -> troupe.wire.Panic
+	10, // 16: troupe.wire.Hello.versions:type_name -> troupe.wire.Versions
+	11, // 17: troupe.wire.Hello.tasks:type_name -> troupe.wire.Announcement
+	10, // 18: troupe.wire.Welcome.versions:type_name -> troupe.wire.Versions
+	11, // 19: troupe.wire.Welcome.tasks:type_name -> troupe.wire.Announcement
+	6,  // 20: troupe.wire.Welcome.refusal:type_name -> troupe.wire.Failure
+	15, // 21: troupe.wire.Limits.acquires:type_name -> troupe.wire.Acquire
+	16, // 22: troupe.wire.Limits.grants:type_name -> troupe.wire.Grant
+	17, // 23: troupe.wire.Limits.updates:type_name -> troupe.wire.Update
+	18, // 24: troupe.wire.Limits.updated:type_name -> troupe.wire.Updated
+	19, // 25: troupe.wire.Limits.pauses:type_name -> troupe.wire.Pause
+	20, // 26: troupe.wire.Limits.queries:type_name -> troupe.wire.Query
+	21, // 27: troupe.wire.Limits.stats:type_name -> troupe.wire.Stats
+	25, // 28: troupe.wire.Acquire.request:type_name -> troupe.wire.Acquire.RequestEntry
+	26, // 29: troupe.wire.Grant.config:type_name -> troupe.wire.Grant.ConfigEntry
+	6,  // 30: troupe.wire.Grant.failure:type_name -> troupe.wire.Failure
+	6,  // 31: troupe.wire.Updated.failure:type_name -> troupe.wire.Failure
+	22, // 32: troupe.wire.Stats.stats:type_name -> troupe.wire.Stat
+	6,  // 33: troupe.wire.Stats.failure:type_name -> troupe.wire.Failure
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_remote_wire_envelope_proto_init() }
@@ -2033,7 +2114,7 @@ func file_remote_wire_envelope_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_remote_wire_envelope_proto_rawDesc), len(file_remote_wire_envelope_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
