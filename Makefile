@@ -16,6 +16,9 @@ TOOL  := $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 NESTED  := $(filter-out tools,$(patsubst %/go.mod,%,$(wildcard */go.mod)))
 MODULES := . $(NESTED)
 
+# What code is generated from, with names that begin at the root.
+PROTOS  := $(patsubst ./%,%,$(shell find . -name '*.proto' -not -path './.git/*'))
+
 # Knobs.
 RACE_COUNT    ?= 5
 FUZZ_TIME     ?= 5s
@@ -43,7 +46,7 @@ demo: ## hash the source of the Go installation with a pool of workers
 	@$(GO) run ./examples/checksum $(DEMO_ARGS)
 
 .PHONY: check
-check: fmt vet lint test examples vuln ## everything that CI checks
+check: fmt generated vet lint test examples vuln ## everything that CI checks
 
 .PHONY: test
 test: ## the whole suite with the race detector, all modules
@@ -59,9 +62,26 @@ fmt: ## fail if a file is not formatted
 	@$(STRICT) files=$$(gofmt -l .); \
 	if [ -n "$$files" ]; then echo "not formatted (gofmt -w helps):"; echo "$$files"; exit 1; fi
 
+.PHONY: generated
+generated: ## fail if generated code is not that of its .proto
+	@echo "== generated"
+	@$(STRICT) tmp=$$(mktemp -d); trap 'rm -rf "$$tmp"' EXIT; \
+	for proto in $(PROTOS); do \
+		mkdir -p "$$tmp/$$(dirname $$proto)"; cp $$proto "$$tmp/$$proto"; \
+	done; \
+	(cd tools && $(GO) run ./protogen -root "$$tmp" $(PROTOS)); \
+	here=$$(find . -name '*.pb.go' -not -path './.git/*' | sort); \
+	there=$$(cd "$$tmp" && find . -name '*.pb.go' | sort); \
+	if [ "$$here" != "$$there" ]; then \
+		echo "generated files:"; echo "$$here"; echo "want:"; echo "$$there"; exit 1; \
+	fi; \
+	for file in $$there; do \
+		diff -u "$$file" "$$tmp/$$file" || { echo "$$file is not what its .proto says (make generate helps)"; exit 1; }; \
+	done
+
 .PHONY: vet
 vet: ## go vet, all modules, and the library for darwin and windows too
-	@$(STRICT) for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES) tools; do \
 		echo "== vet $$dir"; \
 		(cd "$$dir" && $(GO) vet ./...); \
 	done
@@ -72,7 +92,7 @@ vet: ## go vet, all modules, and the library for darwin and windows too
 
 .PHONY: lint
 lint: ## staticcheck, and the rules about imports
-	@$(STRICT) for dir in $(MODULES); do \
+	@$(STRICT) for dir in $(MODULES) tools; do \
 		echo "== staticcheck $$dir"; \
 		(cd "$$dir" && $(TOOL) staticcheck ./...); \
 	done
@@ -112,7 +132,7 @@ fuzz: ## run each fuzz target briefly (FUZZ_TIME=5s)
 
 .PHONY: generate
 generate: ## write the code that is made from .proto files anew
-	cd tools && $(GO) run ./protogen -root .. remote/wire/envelope.proto
+	cd tools && $(GO) run ./protogen -root .. $(PROTOS)
 
 .PHONY: bench
 bench: ## measure against other pools; the table also goes to bench.txt

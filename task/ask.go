@@ -198,9 +198,17 @@ func newAsking[S, In, Out any](w *Worker[S], until func(Out) error) *asking[In] 
 	})
 	name := h.pool.Name()
 	s.Run = func(c *cell.Cell, s pool.Settler) { runAsked[S, In](c, s, name, until) }
+	if h.site != nil {
+		s.Run = func(c *cell.Cell, s pool.Settler) { askAway[S, In](c, s, name, until) }
+	}
 	s.RunAttempt = func(a *pool.Attempt) {
 		k := askedOf[S, In, Out](a.Cell)
-		v, final, mine := attempt(a, name, until, func() (Out, error) { return k.method(*a.Member().(*S), a.Ctx, k.in) })
+		v, final, mine := attempt(a, name, until, func() (Out, error) {
+			if a.Away() {
+				return askAttemptAway[S, In, Out](a, name)
+			}
+			return k.method(*a.Member().(*S), a.Ctx, k.in)
+		})
 		if mine {
 			_, value := actor.CellOf(&k.future)
 			*value = v

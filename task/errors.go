@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"github.com/troupe-go/troupe/supervisor"
@@ -27,6 +28,9 @@ var (
 	// ErrGoexit is the outcome of a call whose function called runtime.Goexit,
 	// as a test's FailNow does. It is never retried.
 	ErrGoexit = errors.New("task: function called runtime.Goexit")
+	// ErrLost is matched by every [*LostError] and [*CrashError]: what ran the
+	// call is gone.
+	ErrLost = errors.New("task: executor lost")
 	// ErrFailed is the outcome of calls whose pool gave up restarting workers.
 	ErrFailed = supervisor.ErrFailed
 
@@ -54,6 +58,56 @@ func (e *PanicError) Unwrap() error {
 	err, _ := e.Value.(error)
 	return err
 }
+
+// LostError is the outcome of a call whose node was lost. It matches [ErrLost].
+type LostError struct {
+	Worker  string // the task or worker
+	Node    string // its address
+	Started bool   // the call was sent there, and may have been run
+	Cause   error  // what was noticed; nil if nothing is known
+}
+
+func (e *LostError) Error() string {
+	text := fmt.Sprintf("task %q: lost node %s", e.Worker, e.Node)
+	if e.Started {
+		text += " after the call was sent"
+	}
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
+	}
+	return text
+}
+
+// Is reports whether target is [ErrLost].
+func (e *LostError) Is(target error) bool { return target == ErrLost }
+
+// Unwrap returns what was noticed.
+func (e *LostError) Unwrap() error { return e.Cause }
+
+// CrashError is the outcome of a call that ran in a child process when that
+// ended. It matches [ErrLost].
+type CrashError struct {
+	Signal   os.Signal // that ended the process; nil if none did
+	ExitCode int       // -1 if a signal ended it
+	Stderr   string    // the last 4 KiB of what it wrote there
+	Cause    error     // says it all in a sentence
+}
+
+func (e *CrashError) Error() string {
+	switch {
+	case e.Cause != nil:
+		return "task: " + e.Cause.Error()
+	case e.Signal != nil:
+		return fmt.Sprintf("task: child process ended by signal: %v", e.Signal)
+	}
+	return fmt.Sprintf("task: child process ended with exit code %d", e.ExitCode)
+}
+
+// Is reports whether target is [ErrLost].
+func (e *CrashError) Is(target error) bool { return target == ErrLost }
+
+// Unwrap returns what says it all.
+func (e *CrashError) Unwrap() error { return e.Cause }
 
 // TimeoutKind tells the timeouts of a call apart.
 type TimeoutKind int

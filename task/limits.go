@@ -108,9 +108,7 @@ func pause(a *pool.Attempt, err error) {
 		p.Pause(after.after)
 	}
 	if k, ok := a.Local.(*keeper); ok {
-		for _, p := range k.held() {
-			p.Pause(after.after)
-		}
+		k.pause(err)
 	}
 }
 
@@ -148,6 +146,17 @@ func (k *keeper) Acquire(ctx context.Context, r limits.Request) (*limits.Permit,
 // TryAcquire implements limits.Limiter.
 func (k *keeper) TryAcquire(r limits.Request) (*limits.Permit, error) {
 	return k.keep(k.Limiter.TryAcquire(r))
+}
+
+// pause holds back what was granted, if err says that it is overrun.
+func (k *keeper) pause(err error) {
+	var after *retryAfterError
+	if !errors.As(err, &after) {
+		return
+	}
+	for _, p := range k.held() {
+		p.Pause(after.after)
+	}
 }
 
 func (k *keeper) held() []*limits.Permit {

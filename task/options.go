@@ -61,6 +61,7 @@ type settings struct {
 	concurrent   int
 	policy       *supervisor.Policy
 	system       *actor.System
+	place        Placement // nil: this process
 }
 
 // defaults is the one place where defaults stand.
@@ -73,7 +74,7 @@ func newSettings(opts []Option) (settings, error) {
 	s := defaults()
 	faults := applyAll(&s, opts)
 	faults = append(faults, s.conflicts()...)
-	if s.onDemand && !s.workersSet {
+	if (s.onDemand || s.place != nil) && !s.workersSet {
 		s.workers = 0 // no cap
 	}
 	if s.inline {
@@ -114,6 +115,7 @@ func (s *settings) conflicts() (faults []error) {
 	exclude(s.inline && s.queue > 0, "Inline", "Queue")
 	exclude(s.inline && s.idleTimeout > 0, "Inline", "IdleTimeout")
 	exclude(s.inline && s.balanceSet, "Inline", "Balance")
+	exclude(s.inline && s.place != nil, "Inline", "On")
 	exclude(s.onDemand && s.idleTimeout > 0, "OnDemand", "IdleTimeout")
 	exclude(s.onDemand && s.balance != Shared, "OnDemand", "Balance")
 	if s.cost != nil && s.limiter == nil {
@@ -165,8 +167,8 @@ func IdleTimeout(d time.Duration) Option {
 
 // Inline runs every call in its caller, for tests and debugging: with the same
 // errors, panics and retries; the Future is done when Submit returns. It
-// excludes [OnDemand], [Workers] above 1, [Queue], [IdleTimeout] and [Balance].
-// runtime.Goexit in the function ends the caller. A stateful worker has one state,
+// excludes [OnDemand], [Workers] above 1, [Queue], [IdleTimeout], [Balance] and
+// [On]. runtime.Goexit in the function ends the caller. A stateful worker has one state,
 // which callers use in turn; goroutines of a method that each ask it may use that
 // at once.
 func Inline() Option {

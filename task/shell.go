@@ -14,6 +14,7 @@ import (
 
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/internal/pool"
 	"github.com/troupe-go/troupe/limits"
 )
@@ -22,24 +23,43 @@ import (
 // and what does not depend on the types of a call.
 type shell struct {
 	pool *pool.Pool
+	site place.Site                 // where the calls run; nil: here
 	kind string                     // "task" or "worker", for people
 	fits func(limits.Request) error // whether the limits could ever grant it; nil: not known before
 	meet sync.Once                  // of the Limiter and the System
 }
 
-// open makes the pool; symbol is its name if the options give none.
-func (h *shell) open(s *settings, symbol string, receive func(any, *proto.PID) bool, state *pool.State) error {
+// plan is what a pool is to be, beside its settings.
+type plan struct {
+	symbol   string // its name if the options give none
+	receive  func(any, *proto.PID) bool
+	state    *pool.State // of a worker
+	job      place.Job   // for a Site: the types
+	function func() *place.Function
+}
+
+// open makes the pool.
+func (h *shell) open(s *settings, plan plan) (err error) {
 	if s.system == nil {
 		s.system = actor.Default()
 	}
 	if s.name == "" {
-		s.name = symbol
+		s.name = plan.symbol
+	}
+	state := plan.state
+	if s.place != nil {
+		if h.site, err = s.site(plan.job); err != nil {
+			return err
+		}
+		if state != nil {
+			state = memberElsewhere(h.site, state.Concurrent)
+		}
 	}
 	p, err := pool.New(pool.Config{
 		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand || s.inline,
 		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
-		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: s.priority != nil, Receive: receive,
-		State: state,
+		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: s.priority != nil, Receive: plan.receive,
+		State: state, Site: h.site, Place: s.placeName(), Function: plan.function,
 	}, faultsOf)
 	if err != nil {
 		return fmt.Errorf("task: Name(%q): %w", s.name, err)
@@ -48,7 +68,7 @@ func (h *shell) open(s *settings, symbol string, receive func(any, *proto.PID) b
 		h.fits = l.Check
 	}
 	h.pool, h.kind = p, actor.KindTask
-	if state != nil {
+	if plan.state != nil {
 		h.kind = actor.KindWorker
 	}
 	return nil
@@ -65,8 +85,12 @@ func (f faults) QueueFull() error { return namedFull(string(f)) }
 func (f faults) WouldDeadlock() error {
 	return fmt.Errorf("task %q: %w", string(f), sentinel{ErrWouldDeadlock, "would wait for itself"})
 }
-func (f faults) Goexit() error            { return namedExit(string(f)) }
-func (f faults) IsGoexit(err error) bool  { return errors.Is(err, ErrGoexit) }
+func (f faults) Goexit() error           { return namedExit(string(f)) }
+func (f faults) IsGoexit(err error) bool { return errors.Is(err, ErrGoexit) }
+func (f faults) IsPanic(err error) bool {
+	var panicked *PanicError
+	return errors.As(err, &panicked)
+}
 func (f faults) Failed(cause error) error { return &failedError{task: string(f), cause: cause} }
 func (f faults) Panicked(value any, stack []byte) error {
 	return &PanicError{Task: string(f), Value: value, Stack: stack}
@@ -100,6 +124,11 @@ func attempt[Out any](a *pool.Attempt, name string, until func(Out) error, fn fu
 	err := Permanent(a.Refused())
 	if err == nil {
 		v, err = fn()
+		if over := true; a.Away() {
+			if err, over = comeBack(a.Cell, a, err); !over {
+				return v, nil, false
+			}
+		}
 	}
 	refused := false
 	if err == nil && until != nil {

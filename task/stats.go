@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/internal/pool"
 )
 
@@ -86,5 +87,11 @@ func Info(ctx context.Context) CallInfo {
 	if ctx == nil {
 		return CallInfo{}
 	}
-	return CallInfo(pool.InfoOf(ctx.Value(cell.CallKey{})))
+	v := ctx.Value(cell.CallKey{})
+	if v == nil { // else a call of this process, perhaps below one of another
+		if info, ok := ctx.Value(place.InfoKey{}).(place.Info); ok {
+			return CallInfo(info)
+		}
+	}
+	return CallInfo(pool.InfoOf(v))
 }

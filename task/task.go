@@ -3,12 +3,14 @@ package task
 import (
 	"context"
 	"errors"
+	"reflect"
 	"unsafe"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/internal/pool"
 	"github.com/troupe-go/troupe/limits"
 )
@@ -60,20 +62,25 @@ func callOf[In, Out any](c *cell.Cell) *call[In, Out] {
 func New[In, Out any](fn func(context.Context, In) (Out, error), opts ...Option) (*Task[In, Out], error) {
 	set, err := newSettings(opts)
 	t := &Task[In, Out]{core: &core[In, Out]{fn: fn}, set: set}
-	t.core.costs, err = costsOf[In](&t.set, err)
-	level, err2 := typed[func(In) int]("Priority", set.priority)
-	_, err3 := typed[func(Out) error]("Until", set.until)
-	t.core.level = level
 	if fn == nil {
 		err = errors.Join(errNilFunc, err)
 	}
-	if err := errors.Join(err, err2, err3); err != nil {
+	if err := t.typeCheck(err); err != nil {
 		return nil, err
 	}
 	if err := t.open(); err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// typeCheck takes the typed options; its faults join those before.
+func (t *Task[In, Out]) typeCheck(before error) (err error) {
+	t.core.costs, err = costsOf[In](&t.set, before)
+	level, err2 := typed[func(In) int]("Priority", t.set.priority)
+	_, err3 := typed[func(Out) error]("Until", t.set.until)
+	t.core.level = level
+	return errors.Join(err, err2, err3)
 }
 
 // MustNew is New for variables: it panics where New returns an error.
@@ -87,7 +94,11 @@ func MustNew[In, Out any](fn func(context.Context, In) (Out, error), opts ...Opt
 
 // open makes the pool.
 func (t *Task[In, Out]) open() error {
-	if err := t.core.open(&t.set, symbol(t.core.fn), t.receive, nil); err != nil {
+	err := t.core.open(&t.set, plan{
+		symbol: symbol(t.core.fn), receive: t.receive, function: t.function,
+		job: place.Job{Kind: place.KindTask, In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out]()},
+	})
+	if err != nil {
 		return err
 	}
 	t.spec = t.bind()
@@ -100,6 +111,9 @@ func (t *Task[In, Out]) bind() *pool.Spec {
 	s := t.core.spec(&t.set, func(c *cell.Cell) any { return callOf[In, Out](c).in })
 	s.Run = func(c *cell.Cell, s pool.Settler) { t.run(c, s, until) }
 	s.RunAttempt = func(a *pool.Attempt) { t.runAttempt(a, until) }
+	if t.core.site != nil {
+		s.Run = func(c *cell.Cell, s pool.Settler) { t.runAway(c, s, until) }
+	}
 	return t.core.pool.Bind(s)
 }
 
@@ -122,7 +136,12 @@ func (t *Task[In, Out]) run(c *cell.Cell, s pool.Settler, until func(Out) error)
 
 func (t *Task[In, Out]) runAttempt(a *pool.Attempt, until func(Out) error) {
 	k := callOf[In, Out](a.Cell)
-	v, final, mine := attempt(a, t.Name(), until, func() (Out, error) { return t.core.fn(a.Ctx, k.in) })
+	v, final, mine := attempt(a, t.Name(), until, func() (Out, error) {
+		if a.Away() {
+			return t.attemptAway(a)
+		}
+		return t.core.fn(a.Ctx, k.in)
+	})
 	if mine {
 		_, value := actor.CellOf(&k.future)
 		*value = v
@@ -223,17 +242,31 @@ func (t *Task[In, Out]) SubmitFuture(ctx context.Context, in *Future[In]) *Futur
 
 // Call runs in and waits for the result, or for the end of ctx, which cancels
 // the call. If nothing can end the call early and a worker is idle, the
-// function may run on the caller's goroutine; Call then returns when the
-// function does, also if the task is stopped meanwhile, and runtime.Goexit in
-// the function ends the caller.
+// function may run on the caller's goroutine, or be waited for there if it runs
+// elsewhere; Call then returns when the function does, also if the task is
+// stopped meanwhile, and runtime.Goexit in the function ends the caller.
 func (t *Task[In, Out]) Call(ctx context.Context, in In) (Out, error) {
 	if t.spec.Plain && t.err == nil && ctx == context.Background() && t.set.until == nil {
-		if w := t.core.pool.Lend(); w != nil {
-			return t.callLent(w, in)
+		if w := t.lend(); w != nil {
+			if t.core.site == nil {
+				return t.callLent(w, in)
+			}
+			if v, err, over := t.callAway(w, in); over {
+				return v, err
+			}
 		}
 	}
 	f := t.Submit(ctx, in)
 	return f.Await(context.Background())
+}
+
+// lend gives the place of an idle worker, if the caller may run the call there.
+// What may be run again is not for that: somebody has to keep count.
+func (t *Task[In, Out]) lend() *pool.Lent {
+	if t.core.site != nil && t.set.idempotent {
+		return nil
+	}
+	return t.core.pool.Lend()
 }
 
 // callLent runs the function on the caller's goroutine in an idle worker's place.
@@ -269,7 +302,7 @@ func (t *Task[In, Out]) Ready(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	return t.core.pool.Ready(ctx)
+	return t.core.ready(ctx)
 }
 
 // Drain refuses new calls with [ErrStopped] and returns when all accepted ones

@@ -12,6 +12,7 @@ import (
 	proto "github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-go/troupe/actor"
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/internal/pool"
 	"github.com/troupe-go/troupe/supervisor"
 )
@@ -30,7 +31,10 @@ type Worker[S any] struct {
 }
 
 // workerCore is what all views on one pool of members share.
-type workerCore struct{ shell }
+type workerCore struct {
+	shell
+	init any // func(context.Context) (S, error)
+}
 
 // NewWorker makes a pool of members, one unless [Workers] says otherwise. Each
 // owns a state that init makes before the member's first call, and that is
@@ -54,16 +58,24 @@ func NewWorker[S any](init func(context.Context) (S, error), opts ...Option) (*W
 	if err = errors.Join(err, set.rateNeedsCost()); err != nil {
 		return nil, err
 	}
-	w := &Worker[S]{core: &workerCore{}, set: set}
-	state := &pool.State{
-		Open:       func(ctx context.Context) (any, error) { return open(ctx, init) },
-		Closer:     closer[S],
-		Concurrent: set.concurrent,
-	}
-	if err := w.core.open(&w.set, symbol(init), w.receive, state); err != nil {
+	w := &Worker[S]{core: &workerCore{init: init}, set: set}
+	if err := w.open(init); err != nil {
 		return nil, err
 	}
 	return w, nil
+}
+
+// open makes the pool.
+func (w *Worker[S]) open(init func(context.Context) (S, error)) error {
+	state := &pool.State{
+		Open:       func(ctx context.Context) (any, error) { return open(ctx, init) },
+		Closer:     closer[S],
+		Concurrent: w.set.concurrent,
+	}
+	return w.core.open(&w.set, plan{
+		symbol: symbol(init), receive: w.receive, state: state, function: w.function,
+		job: place.Job{Kind: place.KindWorker, State: reflect.TypeFor[S]()},
+	})
 }
 
 // MustNewWorker is NewWorker for variables: it panics where NewWorker returns an
@@ -81,6 +93,7 @@ func newWorkerSettings(opts []Option) (settings, error) {
 	s := defaults()
 	s.stateful, s.workers, s.policy = true, 1, &supervisor.Policy{}
 	faults := applyAll(&s, opts)
+	s.populate()
 	return s, errors.Join(append(faults, s.conflicts()...)...)
 }
 
@@ -117,7 +130,7 @@ func (w *Worker[S]) Ready(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
-	return w.core.pool.Ready(ctx)
+	return w.core.ready(ctx)
 }
 
 // Drain refuses new calls with [ErrStopped] and returns when all accepted ones

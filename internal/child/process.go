@@ -212,6 +212,9 @@ func (p *Process) await() (*os.ProcessState, error) {
 	}
 	state, err := p.proc.Wait()
 	p.over()
+	if err != nil {
+		_ = p.proc.Release() // Wait gives its handle up only if it succeeds
+	}
 	return state, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -210,6 +211,41 @@ func TestFileOfTheProgramMayBeDeleted(t *testing.T) {
 	}
 	if want := "it may not have children <nil> <nil> <nil>"; err != nil || !strings.HasSuffix(string(out), want) {
 		t.Errorf("got %q, %v, want %q at its end", out, err, want)
+	}
+}
+
+func init() { modes["unwaited"] = unwaited }
+
+// unwaited is no child: it lets the kernel wait for its children, and says how
+// they ended and what is left of them.
+func unwaited() {
+	signal.Ignore(syscall.SIGCHLD)
+	for range 3 {
+		p, err := Start(context.Background(), Config{Env: []string{modeKey + "=ready exit3"}})
+		if err != nil {
+			fmt.Println(err)
+			return
+		}
+		_ = p.Wait(context.Background())
+		p.Kill(Recycle)
+		fmt.Print(p.exit.Reason, " ", p.exit.ExitCode, "\n")
+	}
+	links, err := filepath.Glob("/proc/self/fd/*")
+	for _, link := range links {
+		if to, _ := os.Readlink(link); strings.Contains(to, "pidfd") {
+			fmt.Println("left open:", to)
+		}
+	}
+	fmt.Println(err)
+}
+
+func TestHowAnUnwaitedChildEndedIsUnknown(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), modeKey+"=unwaited")
+	out, err := cmd.Output()
+	if want := strings.Repeat("crashed -1\n", 3) + "<nil>\n"; err != nil || string(out) != want {
+		t.Errorf("got %q, %v, want %q", out, err, want)
 	}
 }
 

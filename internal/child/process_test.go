@@ -7,105 +7,15 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 )
-
-// patience bounds what should never take long.
-const patience = 30 * time.Second
-
-// record is a Log that keeps everything.
-type record struct {
-	mu    sync.Mutex
-	lines []Line
-}
-
-func (r *record) log(l Line) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.lines = append(r.lines, l)
-}
-
-// text is all that came on a stream, with its line breaks.
-func (r *record) text(s Stream) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var b strings.Builder
-	for _, l := range r.lines {
-		if l.Lost > 0 {
-			fmt.Fprintf(&b, "<%d lost>", l.Lost)
-		} else if l.Stream == s {
-			b.WriteString(l.Text)
-			if !l.Partial {
-				b.WriteByte('\n')
-			}
-		}
-	}
-	return b.String()
-}
-
-// started starts a child that has gone when the test ends.
-func started(t testing.TB, mode string, cfg Config) (*Process, *record) {
-	t.Helper()
-	r := new(record)
-	if cfg.Log == nil {
-		cfg.Log = r.log
-	}
-	cfg.Env = append(slices.Clone(cfg.Env), modeKey+"="+mode)
-	p, err := Start(t.Context(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		p.Kill(Recycle)
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := p.Wait(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-	return p, r
-}
-
-func ready(t testing.TB, p *Process) []byte {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	payload, err := p.Ready(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return payload
-}
-
-// ended waits for all of it and returns how it ended.
-func ended(t testing.TB, p *Process) *ExitError {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := p.Wait(ctx); err != nil {
-		t.Fatal(err)
-	}
-	return p.exit
-}
-
-func stop(t testing.TB, p *Process) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	if err := p.Stop(ctx); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Err(); err != nil {
-		t.Fatalf("stopped in order: %v", err)
-	}
-}
 
 func TestChildGetsItsBootstrapAndAnswers(t *testing.T) {
 	t.Parallel()
@@ -411,50 +321,23 @@ func TestStartThatFailsLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestExecutableThatIsGone(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "program")
-	write := func(text string) {
-		t.Helper()
-		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
-			t.Fatal(err)
+func TestOrphansOutliveTheirGrace(t *testing.T) {
+	for grace, want := range map[time.Duration]time.Duration{
+		time.Nanosecond: time.Second + 1, time.Hour: time.Hour + time.Second,
+		math.MaxInt64: math.MaxInt64, math.MaxInt64 - time.Second: math.MaxInt64,
+	} {
+		if got := patienceAfter(grace); got != want {
+			t.Errorf("after a grace of %v: got %v, want %v", grace, got, want)
 		}
-	}
-	write("one")
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := program{path: path, info: info}
-	if got, err := p.executable(); got != path || err != nil {
-		t.Errorf("unchanged: got %q, %v", got, err)
-	}
-	write("another")
-	for what, change := range map[string]func(){"replaced": func() {}, "deleted": func() { os.Remove(path) }} {
-		change()
-		got, err := p.executable()
-		if image := runningImage(); image != "" {
-			if got != image || err != nil {
-				t.Errorf("%s: got %q, %v", what, got, err)
-			}
-		} else if err == nil || !strings.Contains(err.Error(), path) {
-			t.Errorf("%s: got %q, %v", what, got, err)
-		}
-	}
-	if _, err := (program{err: os.ErrNotExist}).executable(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("unknown: %v", err)
 	}
 }
 
-func TestMarkIsReadAsWritten(t *testing.T) {
-	m := mark{depth: 2, in: 3, out: 4, grace: time.Second, memoryLimit: 1 << 40}
-	if got, err := parseMark(m.String()); got != m || err != nil {
-		t.Errorf("got %+v, %v", got, err)
-	}
-	for _, text := range []string{"", "1", "yes", "2,1,3,4,1,0", m.String() + " ", "1,0,3,4,1,0", "1,1,3,4,0,0", "1,1,3,4,1,-1"} {
-		if got, err := parseMark(text); err == nil || got != (mark{}) {
-			t.Errorf("%q: got %+v", text, got)
-		}
-	}
+// A grace of ever is one.
+func TestAChildOfEndlessGraceEndsInOrder(t *testing.T) {
+	t.Parallel()
+	p, _ := started(t, "late words", Config{KillGrace: math.MaxInt64})
+	ready(t, p)
+	stop(t, p)
 }
 
 func TestManyChildrenAtOnce(t *testing.T) {

@@ -3,6 +3,7 @@ package child
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -83,8 +84,14 @@ func newChild(m mark) *Child {
 		close(c.orphaned)
 		return c
 	}
-	go c.watch(stdin, m.grace+time.Second)
+	go c.watch(stdin, patienceAfter(m.grace))
 	return c
+}
+
+// patienceAfter is how long an orphan may live: longer than its parent would
+// have let it. A grace of ever is for ever.
+func patienceAfter(grace time.Duration) time.Duration {
+	return min(grace, math.MaxInt64-time.Second) + time.Second
 }
 
 func takeBootstrap(fd uintptr) ([]byte, error) {

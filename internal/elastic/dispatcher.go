@@ -10,7 +10,7 @@ import (
 
 const (
 	linger     = 10 * time.Millisecond // how long an unused goroutine may stay
-	maxParked  = 256                   // more than this never stay
+	maxParked  = 1024                  // more than this never stay
 	throughput = 300                   // messages between two yields of the engine's own mailboxes
 )
 

@@ -81,6 +81,10 @@ func (r *Registry) Add(name, prefix string, unique bool, u Unit) (string, error)
 func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.names == nil {
+		r.names = make(map[string]*entry)
+		enrol(r)
+	}
 	if name != "" && unique && r.names[name] != nil {
 		return "", fmt.Errorf("name %q is taken by a living one", name)
 	}
@@ -89,9 +93,6 @@ func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error)
 		name = fmt.Sprintf("%s-%d", prefix, r.next)
 	}
 	free := r.free(name)
-	if r.names == nil {
-		r.names = make(map[string]*entry)
-	}
 	e := &entry{name: free, unit: u, prev: r.last}
 	if r.last != nil {
 		r.last.next = e

@@ -36,6 +36,7 @@ var testOnly = []string{
 	"go.uber.org/goleak",
 	"pgregory.net/rapid",
 	"github.com/stretchr/testify",
+	module + "/internal/faultnet",
 }
 
 // pkg is what go list says of a package without its tests.

@@ -202,18 +202,14 @@ func (a *Attempt) expired() bool {
 // value and publishes final; otherwise there is nothing left to do. out gives
 // the value, for the typed layer's record.
 func (a *Attempt) Settle(err error, out func() any) (final error, mine bool) {
-	how := succeeded
-	if err != nil {
-		how = failure
-	}
-	return a.settle(err, how, out)
+	return a.settle(err, a.spec.Pool.endingOf(err), out)
 }
 
 func (a *Attempt) settle(err error, how ending, out func() any) (final error, mine bool) {
 	a.letGo()
 	// What fails because its ctx has ended may be quicker than those who are
 	// to end the call, or the attempt, for that.
-	if (how == failure || how == succeeded) && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
+	if how != exited && (how != panicked || a.Away()) && (abandoned(a.Cell) || a.expired()) || !a.over.CompareAndSwap(false, true) {
 		return nil, false
 	}
 	if a.detach != nil {

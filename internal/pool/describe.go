@@ -10,7 +10,7 @@ import (
 func (u Unit) Describe() any {
 	p, s := u.Pool, u.Stats()
 	d := actor.TaskSnapshot{
-		Name: p.name, Kind: p.kind(), Made: p.base.Round(0).UTC(),
+		Name: p.key, Kind: p.kind(), Made: p.base.Round(0).UTC(),
 		Balance: p.cfg.Balance.String(), OnDemand: p.cfg.OnDemand, QueueBound: p.cfg.Queue,
 		Workers: s.Workers, Busy: s.Busy, Queued: s.Queued, Abandoned: s.Abandoned,
 		Submitted: s.Submitted, Finished: s.Finished, Failed: s.Failed, Panicked: s.Panicked,

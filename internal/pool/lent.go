@@ -15,11 +15,11 @@ type Lent = worker
 // itself at once; nil if that would overtake a waiting call or take a place
 // that is not free. The caller ends with [Lent.Return] on every path.
 func (p *Pool) Lend() *Lent {
-	if !p.brisk() {
+	if p.cfg.Site == nil && !p.brisk() {
 		return nil
 	}
 	p.mu.Lock()
-	if p.phase != running || p.waiting > 0 {
+	if p.phase != running || p.waiting > 0 || p.crowdedOut(0) || p.closed != nil {
 		p.mu.Unlock()
 		return nil
 	}
@@ -37,6 +37,27 @@ func (p *Pool) Lend() *Lent {
 	return w
 }
 
+// Call is the number of the lent call.
+func (w *worker) Call() uint64 { return w.call.Load() }
+
+// Unreturned gives the place back after a call that did not reach its place and
+// is to be submitted.
+func (w *worker) Unreturned() {
+	w.lending.Store(false)
+	w.total.Add(^uint64(0))
+	w.pool.mu.Lock()
+	w.pool.forgone++
+	w.pool.mu.Unlock()
+	w.pool.repay(w)
+}
+
+// StopContext ends when the pool begins to stop.
+func (w *worker) StopContext() context.Context {
+	w.pool.mu.Lock()
+	defer w.pool.mu.Unlock()
+	return w.pool.stopContext()
+}
+
 // Context is handed to the function of a lent call. It ends with the call.
 func (w *worker) Context() context.Context { return (*lentContext)(w) }
 
@@ -49,10 +70,8 @@ func (w *worker) Return(err error) error {
 	if p.stopping() {
 		p.stats.cancelled.Add(1)
 		err = p.cfg.Faults.StopCause()
-	} else if err != nil {
-		w.tally[failure].Add(1)
 	} else {
-		w.tally[succeeded].Add(1)
+		w.tally[p.endingOf(err)].Add(1)
 	}
 	p.repay(w)
 	return err

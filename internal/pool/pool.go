@@ -19,6 +19,7 @@ import (
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/internal/elastic"
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/limits"
 	"github.com/troupe-go/troupe/supervisor"
 )
@@ -50,6 +51,9 @@ type Config struct {
 	Policy      *supervisor.Policy                        // nil: a panic leaves the worker as it is
 	Limiter     limits.Limiter                            // taken before each attempt; nil: none
 	State       *State                                    // of stateful workers; nil: a task
+	Site        place.Site                                // where the calls run; nil: here
+	Place       string                                    // what people call that
+	Function    func() *place.Function                    // how others' calls of it run here
 	Ranked      bool                                      // calls have priorities
 	Receive     func(message any, sender *proto.PID) bool // takes a message for the pool; false: not for it
 	Faults      Faults
@@ -63,6 +67,7 @@ type Faults interface {
 	WouldDeadlock() error
 	Goexit() error
 	IsGoexit(err error) bool
+	IsPanic(err error) bool // of a call that ran elsewhere
 	Failed(cause error) error
 	Panicked(value any, stack []byte) error
 }
@@ -86,6 +91,7 @@ const (
 type Pool struct {
 	cfg      Config
 	name     string
+	key      string // of the System's registry: the name, and where it runs if elsewhere
 	base     time.Time
 	dispatch elastic.Dispatcher
 	stats    counters
@@ -133,7 +139,11 @@ type Pool struct {
 	onward    chan struct{}        // the same pool's while it is halted; closed by Continue
 	soloAfter int64                // no call before that; of who has the turn
 
-	soloFailure error // what the policy gave up about, for the router
+	allowed int   // calls of a task that its site takes at once
+	closed  error // by the site: why it takes no calls
+	resting bool  // the site was told that nothing need be there
+
+	gaveUpAbout error // what the policy gave up about where no worker failed, for the router
 	vacant      int   // no free index below
 	unarrived   int   // workers made that have not started yet
 	expelled    int   // workers that the policy has stopped for good
@@ -143,7 +153,8 @@ type Pool struct {
 	idleAt      int64
 	shrink      *time.Timer
 	armed       bool
-	calls       uint64        // submitted so far
+	calls       uint64        // submitted so far, with those below
+	forgone     uint64        // of them, numbers that were not used in the end
 	ready       []chan error  // of Ready, told when all workers live
 	settled     chan struct{} // closed when nothing runs or waits; made by Drain and Stop
 	over        chan struct{} // closed when stopping is through
@@ -156,11 +167,13 @@ type Pool struct {
 	report       Report       // of the stop; set before over is closed
 	dispatchGone <-chan struct{}
 
-	history  supervisor.History       // of restarts; only the router uses it
-	backoffs map[*time.Timer]struct{} // of restarts that are due later
-	system   *actor.System            // where it runs
-	pid      *proto.PID               // of the router; set by start
-	box      atomic.Pointer[mailbox]  // of the router; each life has another
+	history     supervisor.History // of restarts; only the router uses it
+	loss        *place.Loss        // the last that it has decided about, and how
+	lossVerdict supervisor.Verdict
+	backoffs    map[*time.Timer]struct{} // of restarts that are due later
+	system      *actor.System            // where it runs
+	pid         *proto.PID               // of the router; set by start
+	box         atomic.Pointer[mailbox]  // of the router; each life has another
 
 	workers  *proto.Props // of all workers
 	spawning *worker      // that is being spawned; the router's own
@@ -178,13 +191,25 @@ func New(cfg Config, faults func(name string) Faults) (*Pool, error) {
 	if cfg.State != nil && cfg.OnDemand {
 		p.turnstile, p.solo = make(chan struct{}, 1), newWorker(p, 0)
 	}
-	name, err := cfg.System.Units().Add(cfg.Name, p.kind(), cfg.Unique, Unit{Pool: p})
-	if err != nil {
+	if err := p.register(); err != nil {
 		return nil, err
 	}
-	p.name = name
+	name := p.name
 	p.cfg.Faults = faults(name)
 	return p, nil
+}
+
+// register makes the pool known to its System. What runs elsewhere shares the
+// name of what may run here.
+func (p *Pool) register() (err error) {
+	if p.cfg.Place == "" {
+		p.key, err = p.cfg.System.Units().Add(p.cfg.Name, p.kind(), p.cfg.Unique, Unit{Pool: p})
+		p.name = p.key
+		return err
+	}
+	p.name = p.cfg.Name
+	p.key, err = p.cfg.System.Units().Add(p.name+"@"+p.cfg.Place, p.kind(), false, Unit{Pool: p})
+	return err
 }
 
 // kind is what the pool is to its users.
@@ -267,6 +292,11 @@ type Settler interface {
 	Crowded() bool  // whether others wait
 
 	Member() any // the state of the member that runs the call
+
+	// Of a pool with a Site, in place of Settle, and beside it.
+	PutBack(c *cell.Cell, undone bool) // puts the call back into the queue
+	LoseMember(err error)              // the state of the member that runs the call is gone
+	Fail(err error)                    // hands the worker to its supervisor after the call
 }
 
 // Bind completes a Spec for p.

@@ -161,6 +161,7 @@ func (p *Pool) shrinkIfIdle() {
 			}
 		}
 		p.free = nil
+		p.rest()
 	}
 	p.mu.Unlock()
 	p.stopWorkers(stop)
@@ -183,6 +184,7 @@ func (p *Pool) Ready(ctx context.Context) error {
 		p.mu.Unlock()
 		return nil
 	}
+	p.wake()
 	told := make(chan error, 1)
 	p.ready = append(p.ready, told)
 	p.growing = true

@@ -24,7 +24,7 @@ func (p *Pool) begin() bool {
 	as := p.system.ActorSystem()
 	props := p.rootProps()
 	for n := 1; ; n++ {
-		id := p.kind() + "/" + p.name
+		id := p.kind() + "/" + p.key
 		if n > 1 { // an abandoned function of an earlier pool holds the name
 			id = fmt.Sprintf("%s-%d", id, n)
 		}
@@ -51,6 +51,10 @@ func (p *Pool) run(pid *proto.PID) {
 			p.addMember(i)
 		}
 	}
+	if p.cfg.Site != nil {
+		p.resting = false
+		p.cfg.Site.Start(p)
+	}
 }
 
 func (p *Pool) rootProps() *proto.Props {
@@ -73,7 +77,7 @@ func (p *Pool) PID() *proto.PID {
 	defer p.mu.Unlock()
 	p.begin()
 	if p.pid == nil {
-		p.pid = proto.NewPID(p.system.ActorSystem().Address(), p.kind()+"/"+p.name)
+		p.pid = proto.NewPID(p.system.ActorSystem().Address(), p.kind()+"/"+p.key)
 	}
 	return p.pid
 }
@@ -119,7 +123,7 @@ func (r *router) after(message any) {
 // woken makes workers while calls wait for one.
 func (r *router) woken(ctx proto.Context) {
 	p := r.pool
-	if p.solo != nil && r.escalateSolo(ctx) {
+	if (p.solo != nil || p.cfg.Site != nil) && r.handUp(ctx) {
 		return
 	}
 	p.mu.Lock()
@@ -152,7 +156,7 @@ func (p *Pool) wanted() *worker {
 	}
 	index := p.vacantLine()
 	if index < 0 {
-		if !p.capacity() || len(p.ready) == 0 && (p.waiting-p.lined-p.declined <= p.unarrived || len(p.free) > 0) {
+		if !p.capacity() || p.bounded() && p.live >= p.allowed || len(p.ready) == 0 && (p.waiting-p.lined-p.declined <= p.unarrived || len(p.free) > 0) {
 			return nil
 		}
 		index = p.vacancy()

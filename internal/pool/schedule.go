@@ -15,13 +15,16 @@ const (
 // which is to make more. One worker at a time is on its way; it summons the
 // next when it has taken its share. Under mu; follow with rouse outside of it.
 func (p *Pool) summon() (w *worker, grow bool) {
+	if p.waiting > 0 {
+		p.wake()
+	}
 	if p.perMember() {
 		return p.summonMember()
 	}
 	if len(p.dueLines) > 0 && p.summonLines() {
 		return nil, true
 	}
-	if p.waiting == p.lined || p.waking != nil || p.asking || p.phase == stopping || p.phase == stopped {
+	if p.waiting == p.lined || p.waking != nil || p.asking || p.phase == stopping || p.phase == stopped || p.crowdedOut(0) {
 		return nil, false
 	}
 	if n := len(p.free); n > 0 {
@@ -72,7 +75,7 @@ func (p *Pool) leaveWork(w *worker, s workerState) {
 
 // take fills the worker's batch; false if there is nothing to do. Under mu.
 func (p *Pool) take(w *worker) bool {
-	if w.retire || p.phase >= stopping || w.used {
+	if w.retire || p.phase >= stopping || w.used || p.crowdedOut(1) {
 		return false
 	}
 	if p.asking && w.queue == nil {
@@ -109,7 +112,7 @@ func (p *Pool) take(w *worker) bool {
 // unless calls are so quick that the lock would cost more than the work.
 func (p *Pool) share(n int) int {
 	pace := p.pace.Load()
-	if pace == 0 || p.cfg.Queue > 0 || p.cfg.Limiter != nil || p.cfg.OnDemand || p.queue.ranks != nil {
+	if pace == 0 || p.cfg.Site != nil || p.cfg.Queue > 0 || p.cfg.Limiter != nil || p.cfg.OnDemand || p.queue.ranks != nil {
 		return 1
 	}
 	if p.cfg.State != nil && (p.size > 1 || p.interleaved()) {
@@ -297,6 +300,9 @@ func (p *Pool) outside(c *cell.Cell, from cell.State, why cell.Why, cause error)
 	}
 	p.memberDone(c)
 	if from != cell.Open {
+		if p.cfg.Site != nil && specOf(c).Plain {
+			p.cfg.Site.Cancel(c.ID(), cause)
+		}
 		return
 	}
 	p.mu.Lock()

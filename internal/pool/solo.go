@@ -167,27 +167,20 @@ func (p *Pool) judgeSolo(err error) (fresh bool) {
 		p.stats.restarts.Add(1)
 		p.soloAfter = p.now() + int64(v.Delay)
 	case supervisor.Stop:
-		p.soloGaveUp(lastStopped(v.Err))
+		p.Fail(lastStopped(v.Err))
 	default:
-		p.soloGaveUp(v.Err)
+		p.Fail(v.Err)
 	}
 	return true
 }
 
-// soloGaveUp has the router hand the failure up.
-func (p *Pool) soloGaveUp(err error) {
-	p.mu.Lock()
-	p.soloFailure = err
-	p.mu.Unlock()
-	p.box.Load().poke()
-}
-
-// escalateSolo carries that out, in the router's actor; false if there is nothing.
-func (r *router) escalateSolo(ctx proto.Context) bool {
+// handUp carries out what [Pool.Fail] asks for, in the router's actor; false if
+// there is nothing.
+func (r *router) handUp(ctx proto.Context) bool {
 	p := r.pool
 	p.mu.Lock()
-	err := p.soloFailure
-	p.soloFailure = nil
+	err := p.gaveUpAbout
+	p.gaveUpAbout = nil
 	p.mu.Unlock()
 	s, ok := ctx.(proto.Supervisor)
 	if err == nil || !ok {

@@ -14,7 +14,7 @@ func (p *Pool) help(c *cell.Cell, ctx context.Context) {
 		return
 	}
 	p.expect(c)
-	if !specOf(c).Plain || ctx.Done() != nil || c.Parent().Done() != nil || !p.brisk() {
+	if !specOf(c).Plain || ctx.Done() != nil || c.Parent().Done() != nil || p.cfg.Site != nil || !p.brisk() {
 		return
 	}
 	p.mu.Lock()

@@ -56,7 +56,7 @@ type WorkerStats struct {
 // Stats reads all counters.
 func (p *Pool) Stats() Stats {
 	p.mu.Lock()
-	s := Stats{Workers: p.live, Busy: p.busy, Queued: p.waiting, Submitted: p.calls, Abandoned: p.report.Abandoned}
+	s := Stats{Workers: p.live, Busy: p.busy, Queued: p.waiting, Submitted: p.calls - p.forgone, Abandoned: p.report.Abandoned}
 	sum := p.tallied()
 	for _, w := range p.members {
 		if w == nil {
@@ -73,6 +73,7 @@ func (p *Pool) Stats() Stats {
 	s.Cancelled, s.TimedOut = p.stats.cancelled.Load(), p.stats.timedOut.Load()
 	s.Retries, s.Rejected, s.Restarts = p.stats.retries.Load(), p.stats.rejected.Load(), p.stats.restarts.Load()
 	s.Wait, s.Run = p.stats.wait.quantiles(), p.stats.run.quantiles()
+	p.siteStats(&s)
 	return s
 }
 

@@ -8,6 +8,7 @@ import (
 	proto "github.com/asynkron/protoactor-go/actor"
 
 	"github.com/troupe-go/troupe/internal/cell"
+	"github.com/troupe-go/troupe/internal/place"
 )
 
 // calm tells Drain and Stop that nothing is left to wait for; under mu.
@@ -175,12 +176,18 @@ func (p *Pool) shutdown(refusal, cause error) {
 		r <- refusal
 	}
 	release(draining)
+	if lent > 0 && p.cfg.Site != nil {
+		p.cfg.Site.Halt(cause)
+	}
 	p.group.Swap(nil).Retire()
 	report := p.end(waiting, inHand, refusal, cause)
 	report.Cancelled += lent
 	report.NeverStarted += int(p.leftOut.Load())
 	if started {
 		p.await(&report)
+		if p.cfg.Site != nil {
+			p.cfg.Site.Stop()
+		}
 	}
 	if p.solo != nil && report.Abandoned == 0 {
 		p.closeSolo()
@@ -191,7 +198,7 @@ func (p *Pool) shutdown(refusal, cause error) {
 	p.phase = stopped
 	p.dispatchGone = p.dispatch.Close()
 	p.mu.Unlock()
-	p.system.Units().Remove(p.name, Unit{Pool: p})
+	p.system.Units().Remove(p.key, Unit{Pool: p})
 	close(over)
 }
 
@@ -367,6 +374,14 @@ func (p *Pool) endedByThemselves() (n uint64) {
 
 // Unit is the pool as the System sees it.
 type Unit struct{ *Pool }
+
+// Function implements place.Host.
+func (u Unit) Function() *place.Function {
+	if u.cfg.Function == nil {
+		return nil
+	}
+	return u.cfg.Function()
+}
 
 // Stop implements host.Unit.
 func (u Unit) Stop(ctx context.Context) error {

@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"cmp"
+	"errors"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -29,8 +31,8 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 	}
 	inside := p.cfg.Queue > 0 && p.inside(ctx) // asks a ctx of the caller's: not under the lock
 	p.mu.Lock()
-	if p.phase != running && !p.begin() {
-		err := p.refusal
+	if p.phase != running && !p.begin() || p.closed != nil {
+		err := errors.Join(p.refusal, p.closed)
 		p.mu.Unlock()
 		p.refuse(c, err)
 		return true
@@ -161,7 +163,10 @@ func (p *Pool) full(c *cell.Cell) bool {
 
 // idle counts the places of workers that are not at work; under mu.
 func (p *Pool) idle() int {
-	if p.size == 0 {
+	switch {
+	case p.bounded():
+		return max(0, min(p.allowed, cmp.Or(p.size, p.allowed))-p.busy-p.gated)
+	case p.size == 0:
 		return p.waiting // a worker for each
 	}
 	if !p.perMember() {

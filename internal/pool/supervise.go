@@ -1,11 +1,13 @@
 package pool
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
 
+	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/supervisor"
 )
 
@@ -18,12 +20,27 @@ func (r *router) HandleFailure(as *proto.ActorSystem, s proto.Supervisor, child 
 		return
 	}
 	err, unopened := p.failureOf(reason)
-	v := supervisor.Verdict{Directive: supervisor.Restart, Err: err}
-	if p.cfg.Policy != nil {
-		v = p.cfg.Policy.Next(time.Now(), &p.history, err)
-	}
+	v := p.verdict(err)
 	f := failedChild{router: r, system: as, supervisor: s, pid: child, reason: err, unopened: unopened}
 	f.carryOut(v)
+}
+
+// verdict asks the policy. The members that a place has taken along with it are
+// one failure.
+func (p *Pool) verdict(err error) supervisor.Verdict {
+	var loss *place.Loss
+	shared := errors.As(err, &loss)
+	switch {
+	case p.cfg.Policy == nil || shared && loss.Free:
+		return supervisor.Verdict{Directive: supervisor.Restart, Err: err}
+	case shared && loss == p.loss:
+		return p.lossVerdict
+	}
+	v := p.cfg.Policy.Next(time.Now(), &p.history, err)
+	if shared {
+		p.loss, p.lossVerdict = loss, v
+	}
+	return v
 }
 
 // failureOf returns the error that a worker's actor has panicked with, and

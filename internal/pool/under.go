@@ -39,17 +39,17 @@ func (p *Pool) Props() *proto.Props {
 func (p *Pool) spawnUnder(s *actor.System, id string, parent proto.SpawnerContext) (*proto.PID, error) {
 	u := Unit{Pool: p}
 	if s != p.system {
-		if _, err := s.Units().Add(p.name, "task", true, u); err != nil {
+		if _, err := s.Units().Add(p.key, "task", true, u); err != nil {
 			return nil, fmt.Errorf("task: spawn of %q: %w", p.name, err)
 		}
 	}
 	pid, err := proto.DefaultSpawner(s.ActorSystem(), id, p.rootProps(), parent)
 	if s != p.system {
 		if err != nil {
-			s.Units().Remove(p.name, u)
+			s.Units().Remove(p.key, u)
 			return nil, err
 		}
-		p.system.Units().Remove(p.name, u)
+		p.system.Units().Remove(p.key, u)
 		p.system = s
 	}
 	if err != nil {
@@ -91,7 +91,7 @@ func (p *Pool) revive() {
 	p.report, p.history = Report{}, supervisor.History{}
 	p.leftOut.Store(0)
 	p.dispatch.Reopen()
-	if _, err := p.system.Units().Add(p.name, p.kind(), true, Unit{Pool: p}); err != nil {
+	if _, err := p.system.Units().Add(p.key, p.kind(), true, Unit{Pool: p}); err != nil {
 		p.logger().Warn("troupe: a pool comes back without its name, which somebody else has taken", "error", err)
 	}
 }
@@ -198,6 +198,7 @@ func (p *Pool) collapse(cause error) {
 func (p *Pool) reopen() {
 	if p.collapsed && p.phase == draining {
 		p.phase, p.collapsed, p.refusal, p.failed = running, false, nil, nil
+		p.renew()
 	}
 }
 

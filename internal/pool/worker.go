@@ -261,11 +261,18 @@ func (w *worker) Settle(c *cell.Cell, err error) bool {
 	if abandoned(c) {
 		return false
 	}
-	how := succeeded
-	if err != nil {
-		how = failure
+	return w.pool.settle(w, c, w.pool.endingOf(err))
+}
+
+// endingOf is how a function ended that returned err.
+func (p *Pool) endingOf(err error) ending {
+	switch {
+	case err == nil:
+		return succeeded
+	case p.cfg.Site != nil && p.cfg.Faults.IsPanic(err):
+		return panicked
 	}
-	return w.pool.settle(w, c, how)
+	return failure
 }
 
 // abandoned reports whether the caller's ctx has ended, and then ends the call

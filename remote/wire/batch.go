@@ -47,10 +47,10 @@ func NewBatcher(head Head, b Bounds) *Batcher {
 const (
 	headBytes   = 64 // version, incarnations, seq and the three length bytes
 	nameBytes   = 6
-	callBytes   = 124
+	callBytes   = 135
 	leaseBytes  = 18
 	entryBytes  = 18 // a header: two tags, three lengths
-	answerBytes = 56
+	answerBytes = 58
 	idBytes     = 16
 	itemBytes   = 12 // tag and length
 )
@@ -65,7 +65,7 @@ const (
 
 // AddCall adds c and sets its Task, Method and Codec.
 func (b *Batcher) AddCall(c *Call, n Names) *Envelope {
-	size, items := callBytes+len(c.GetPayload())+len(c.GetKey())+len(c.GetLimits()), callItems
+	size, items := callBytes+len(c.GetPayload())+len(c.GetLimits()), callItems
 	for k, v := range c.GetHeaders() {
 		size += entryBytes + len(k) + len(v)
 		items += headerItems
@@ -90,15 +90,26 @@ func (b *Batcher) AddCall(c *Call, n Names) *Envelope {
 // AddAnswer adds a and sets its Codec.
 func (b *Batcher) AddAnswer(a *Answer, codec string) *Envelope {
 	size, items := answerBytes+len(a.GetPayload()), answerItems
-	if a.GetFailure() != nil {
-		failure := proto.Size(a.GetFailure())
-		size += failure
-		items += 1 + failure/2
+	if f := a.GetFailure(); f != nil {
+		size += proto.Size(f)
+		items += failureItems(f)
 	}
 	full := b.fit(size, items, Names{Codec: codec})
 	a.Codec = b.name(codec)
 	b.next.Answers = append(b.next.Answers, a)
 	return full
+}
+
+// failureItems is what Check counts in f, and f itself.
+func failureItems(f *Failure) int {
+	n := 3 + len(f.GetCodes()) // itself, text and details
+	if f.GetPanic() != nil {
+		n += 4
+	}
+	for _, c := range f.GetCauses() {
+		n += failureItems(c)
+	}
+	return n
 }
 
 // AddStarted says that a call was begun.

@@ -34,7 +34,7 @@ func TestBatcherKeepsOrderAndBoundsAndLosesNothing(t *testing.T) {
 			case 0, 1, 2:
 				n := wire.Names{Task: few.Draw(t, "task"), Method: few.Draw(t, "method"), Codec: few.Draw(t, "codec")}
 				keep(b.AddCall(&wire.Call{Id: id, Payload: payload, Attempt: 1 << 31, Remaining: 1 << 62, Types: 1 << 60, Member: 1 << 63,
-					Idempotent: true, Op: wire.Op_OPEN, Headers: map[string]string{"a": text.Draw(t, "v"), "b": ""}, Key: text.Draw(t, "key"), Limits: text.Draw(t, "limits"), Lease: &wire.Lease{Permit: 1, Config: map[string]string{"b": text.Draw(t, "config")}}}, n))
+					Idempotent: true, Op: wire.Op_OPEN, Headers: map[string]string{"a": text.Draw(t, "v"), "b": ""}, Number: 1 << 60, Limits: text.Draw(t, "limits"), Lease: &wire.Lease{Permit: 1, Config: map[string]string{"b": text.Draw(t, "config")}}}, n))
 				calls, names[id] = append(calls, id), n
 			case 3:
 				keep(b.AddAnswer(&wire.Answer{Id: id, Payload: payload, Ran: 1 << 62, Failure: failures.Draw(t, "failure")}, few.Draw(t, "codec")))
@@ -115,6 +115,29 @@ func TestBatcherSendsAnItemAboveTheBoundAlone(t *testing.T) {
 		if e == nil || len(e.Calls) != 1 || e.Calls[0].Id != uint64(i+1) || e.Validate() != nil {
 			t.Errorf("envelope %d: got %v", i, e)
 		}
+	}
+}
+
+func TestBatcherPutsPanicsTogether(t *testing.T) {
+	bounds := wire.Bounds{Items: 240}
+	b := wire.NewBatcher(head, bounds)
+	var full *wire.Envelope
+	for id := uint64(1); full == nil; id++ {
+		full = b.AddAnswer(&wire.Answer{Id: id, Failure: &wire.Failure{
+			Text: "t", Details: []byte{0},
+			Panic:  &wire.Panic{Task: "t", Value: "v", Stack: make([]byte, 64<<10)},
+			Causes: []*wire.Failure{{Codes: []string{"io.EOF"}, Text: "EOF", Details: []byte{0}}},
+		}}, "")
+	}
+	if got := len(full.Answers); got < 15 {
+		t.Errorf("%d answers were said to be %d items", got, bounds.Items)
+	}
+	data, err := wire.Write(full)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := wire.Check(data, bounds); err != nil {
+		t.Errorf("%d answers: %v", len(full.Answers), err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/troupe-go/troupe/limits"
@@ -52,6 +53,7 @@ func registerBuiltin() {
 		"supervisor.ErrStopped": supervisor.ErrStopped,
 
 		"task.ErrGoexit":        task.ErrGoexit,
+		"task.ErrLost":          task.ErrLost,
 		"task.ErrPanicked":      task.ErrPanicked,
 		"task.ErrQueueFull":     task.ErrQueueFull,
 		"task.ErrStopped":       task.ErrStopped,
@@ -66,6 +68,12 @@ func registerBuiltin() {
 		func(e *task.TimeoutError) task.TimeoutError { return *e },
 		func(d task.TimeoutError, _ []error) *task.TimeoutError { return &d })
 	RegisterErrorType("task.RetryError", attemptsOf, retryError)
+	RegisterErrorType("task.LostError",
+		func(e *task.LostError) lost { return lost{Worker: e.Worker, Node: e.Node, Started: e.Started} },
+		func(d lost, causes []error) *task.LostError {
+			return &task.LostError{Worker: d.Worker, Node: d.Node, Started: d.Started, Cause: optional(causes)}
+		})
+	RegisterErrorType("task.CrashError", crashOf, crashError)
 	RegisterErrorType("wire.PayloadError",
 		func(e *PayloadError) PayloadError { return *e },
 		func(d PayloadError, _ []error) *PayloadError { return &d })
@@ -76,6 +84,11 @@ func registerBuiltin() {
 		func(e *CodecError) [3]string { return [3]string{e.Codec, e.Op, e.Type} },
 		func(d [3]string, causes []error) *CodecError {
 			return &CodecError{Codec: d[0], Op: d[1], Type: d[2], Err: first(causes)}
+		})
+	RegisterErrorType("wire.EnvelopeError",
+		func(e *EnvelopeError) [2]string { return [2]string{e.Field, e.Reason} },
+		func(d [2]string, causes []error) *EnvelopeError {
+			return &EnvelopeError{Field: d[0], Reason: d[1], cause: optional(causes)}
 		})
 	RegisterErrorType("fs.PathError",
 		func(e *fs.PathError) [2]string { return [2]string{e.Op, e.Path} },
@@ -106,6 +119,39 @@ func first(causes []error) error {
 	return causes[0]
 }
 
+func optional(causes []error) error {
+	if len(causes) == 0 {
+		return nil
+	}
+	return first(causes)
+}
+
+// lost is a task.LostError without its cause.
+type lost struct {
+	Worker, Node string
+	Started      bool
+}
+
+// crash is a task.CrashError without its cause. Signal is its number on the
+// system that it happened on; 0 is none.
+type crash struct {
+	Signal, ExitCode int
+	Stderr           string
+}
+
+func crashOf(e *task.CrashError) crash {
+	signal, _ := e.Signal.(syscall.Signal)
+	return crash{Signal: int(signal), ExitCode: e.ExitCode, Stderr: e.Stderr}
+}
+
+func crashError(d crash, causes []error) *task.CrashError {
+	e := &task.CrashError{ExitCode: d.ExitCode, Stderr: d.Stderr, Cause: optional(causes)}
+	if d.Signal != 0 {
+		e.Signal = syscall.Signal(d.Signal)
+	}
+	return e
+}
+
 // attempt is a task.Attempt without argument and result, which stay where they
 // are, and without its error, which unless it is the last is but a text.
 type attempt struct {
@@ -132,6 +178,9 @@ func attemptsOf(e *task.RetryError) []attempt {
 }
 
 func retryError(list []attempt, causes []error) *task.RetryError {
+	if len(list) > mostAttempts {
+		panic("too many attempts")
+	}
 	e := &task.RetryError{}
 	for _, a := range list {
 		e.Attempts = append(e.Attempts, task.Attempt{Number: a.Number, Elapsed: a.Elapsed, Task: a.Task, Err: errors.New(a.Text)})

@@ -81,13 +81,12 @@ type protoCodec struct{}
 func (protoCodec) ID() string { return "proto" }
 
 func (protoCodec) Marshal(v any) ([]byte, error) {
+	if v == nil || !isMessage(reflect.TypeOf(v)) {
+		return nil, fmt.Errorf("a %T is no generated protobuf message", v)
+	}
 	m, ok := v.(proto.Message)
-	if !ok {
+	if !ok { // a message by value: its methods are those of the pointer
 		p := reflect.ValueOf(v)
-		if !p.IsValid() || !reflect.PointerTo(p.Type()).Implements(messageType) {
-			return nil, fmt.Errorf("a %T is no protobuf message", v)
-		}
-		// A message by value: its methods are those of the pointer.
 		at := reflect.New(p.Type())
 		at.Elem().Set(p)
 		m = at.Interface().(proto.Message)
@@ -96,9 +95,9 @@ func (protoCodec) Marshal(v any) ([]byte, error) {
 }
 
 func (protoCodec) Unmarshal(data []byte, into any) error {
+	p := reflect.ValueOf(into)
 	m, ok := into.(proto.Message) // a *T, for T a message by value
-	if !ok {
-		p := reflect.ValueOf(into)
+	if !ok || !isMessage(p.Type()) {
 		if p.Kind() != reflect.Pointer || p.IsNil() || !isMessage(p.Type().Elem()) {
 			return fmt.Errorf("a %T does not point to a protobuf message", into)
 		}

@@ -292,6 +292,31 @@ func TestValuesThatHoldThemselvesAreRefused(t *testing.T) {
 	}
 }
 
+type (
+	twice[T any] struct{ A, B *T }
+	five[T any]  = twice[twice[twice[twice[twice[T]]]]]
+)
+
+// There are 2^50 ways through this type.
+func TestTypesOfManyBranchesAreQuick(t *testing.T) {
+	type bush = five[five[five[five[five[five[five[five[five[five[int]]]]]]]]]]
+	if got := there(t, bush{}); got != (bush{}) {
+		t.Errorf("got %v", got)
+	}
+	if err := wire.Portable(reflect.TypeFor[bush]()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestPointersToWhatIsSentAsNullArriveAsNil(t *testing.T) {
+	if got := there(t, new([]int)); got != nil {
+		t.Errorf("a nil slice: got %v", got)
+	}
+	if got := there(t, new(time.Time)); got != nil {
+		t.Errorf("the zero time: got %v", got)
+	}
+}
+
 func TestDecodeRefusesHostileCBOR(t *testing.T) {
 	c := standard(t)
 	for name, data := range map[string]string{

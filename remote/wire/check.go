@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -63,7 +64,7 @@ var (
 	failureShape      = shape{fields: [16]*shape{1: &opaqueShape, 2: &opaqueShape, 3: &opaqueShape, 10: &panicShape}} // and itself, see init
 	announcementShape = shape{fields: [16]*shape{1: &opaqueShape, 2: &opaqueShape, 4: &opaqueShape, 5: &opaqueShape}}
 	leaseShape        = shape{fields: [16]*shape{2: &entryShape}}
-	callShape         = shape{fields: [16]*shape{4: &opaqueShape, 8: &entryShape, 13: &opaqueShape, 14: &opaqueShape, 15: &leaseShape}}
+	callShape         = shape{fields: [16]*shape{4: &opaqueShape, 8: &entryShape, 14: &opaqueShape, 15: &leaseShape}}
 	answerShape       = shape{fields: [16]*shape{3: &opaqueShape, 4: &failureShape}}
 	cancelShape       = shape{fields: [16]*shape{2: &failureShape}}
 	helloShape        = shape{fields: [16]*shape{1: &versionsShape, 3: &opaqueShape, 4: &opaqueShape, 5: &announcementShape}}
@@ -106,6 +107,9 @@ func (w *walker) message(data []byte, s *shape, depth int) *EnvelopeError {
 			return broken(n)
 		}
 		data = data[n:]
+		if kind == protowire.StartGroupType || kind == protowire.EndGroupType {
+			return &EnvelopeError{Field: "envelope", Reason: "not well-formed", cause: errGroup}
+		}
 		var inner *shape
 		if kind == protowire.BytesType && int(number) < len(s.fields) {
 			inner = s.fields[number]
@@ -142,15 +146,15 @@ func tag(data []byte) (protowire.Number, protowire.Type, int) {
 	return protowire.ConsumeTag(data)
 }
 
-// skip returns the length of a value, or a negative number. Groups, which have
-// been out of use for long, are refused rather than followed.
+// errGroup refuses groups, which have been out of use for long, rather than
+// follow them.
+var errGroup = errors.New("a group, which no version has")
+
+// skip returns the length of a value, or a negative number.
 func skip(number protowire.Number, kind protowire.Type, data []byte) int {
-	switch kind {
-	case protowire.VarintType:
+	if kind == protowire.VarintType {
 		_, n := protowire.ConsumeVarint(data)
 		return n
-	case protowire.StartGroupType, protowire.EndGroupType:
-		return -1
 	}
 	return protowire.ConsumeFieldValue(number, kind, data)
 }

@@ -41,7 +41,8 @@ func TestCheckKeepsToItsBounds(t *testing.T) {
 		"deep enough":          {data: deep, bounds: wire.Bounds{Depth: 300}},
 		"cut":                  {data: []byte{0x32, 0x05, 0x08}, want: "not well-formed"},
 		"cut within a call":    {data: []byte{0x32, 0x01, 0x08}, want: "not well-formed"},
-		"group":                {data: []byte{0x0b, 0x0c}, want: "not well-formed"},
+		"group":                {data: []byte{0x0b, 0x0c}, want: "not well-formed: a group"},
+		"end of a group":       {data: []byte{0x0c}, want: "not well-formed: a group"},
 		"number zero":          {data: []byte{0x02, 0x00}, want: "not well-formed"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -81,16 +82,38 @@ func DefaultFor(t reflect.Type) Codec {
 
 var messageType = reflect.TypeFor[proto.Message]()
 
+var messages sync.Map // reflect.Type to bool: what isMessage has found
+
 // isMessage tells whether t is a generated message or a pointer to one. An
-// interface is not: nothing would tell the receiver which message to make.
+// interface is not, nor a message that is described at run time: nothing would
+// tell the receiver which message to make. Neither is a struct that has the
+// methods of a message that it embeds: its other fields would be lost.
 func isMessage(t reflect.Type) bool {
-	switch t.Kind() {
-	case reflect.Pointer:
-		return t.Implements(messageType)
-	case reflect.Struct:
-		return reflect.PointerTo(t).Implements(messageType)
+	if k := t.Kind(); k != reflect.Pointer && k != reflect.Struct {
+		return false
 	}
-	return false
+	if known, ok := messages.Load(t); ok {
+		return known.(bool)
+	}
+	is := isGenerated(t)
+	messages.Store(t, is)
+	return is
+}
+
+func isGenerated(t reflect.Type) (yes bool) {
+	defer func() {
+		if recover() != nil { // it embeds a nil message
+			yes = false
+		}
+	}()
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct || !reflect.PointerTo(t).Implements(messageType) {
+		return false
+	}
+	m := reflect.New(t).Interface().(proto.Message).ProtoReflect()
+	return m.Descriptor() != nil && reflect.TypeOf(m.Interface()) == reflect.PointerTo(t)
 }
 
 // Payload is an encoded value: what Call and Answer carry. Without a codec it
@@ -151,6 +174,11 @@ func DecodeValue(c *Codecs, t reflect.Type, p Payload) (reflect.Value, error) {
 		return reflect.Value{}, err
 	}
 	return at.Elem(), nil
+}
+
+// DecodeInto is [Decode] for code that has a pointer to a t.
+func DecodeInto(c *Codecs, p Payload, t reflect.Type, into any) error {
+	return decodeInto(c, p, t, into)
 }
 
 func decodeInto(c *Codecs, p Payload, t reflect.Type, into any) error {

@@ -13,7 +13,7 @@ import (
 
 var (
 	errTooDeep = fmt.Errorf("the value is more than %d levels deep, or holds itself", Levels)
-	errMessage = errors.New("a protobuf message in an interface: the receiver could not tell which")
+	errMessage = errors.New("a protobuf message in an interface, or not of a generated type: the receiver could not tell which")
 )
 
 // checkDepth keeps values from the encoder that would exhaust the stack, which
@@ -98,25 +98,28 @@ func planOf(t reflect.Type) *plan {
 	return p
 }
 
-func reaches(t reflect.Type, above map[reflect.Type]bool) bool {
-	if above[t] {
-		return true
+// reaches tells whether there is an interface in t, or a type that is made of
+// itself. Of the types that it has come to before, seen says whether it is
+// still within; a second look at the others would take exponential time.
+func reaches(t reflect.Type, seen map[reflect.Type]bool) bool {
+	if within, known := seen[t]; known {
+		return within
 	}
 	if marshalsItself(t) {
 		return false
 	}
-	above[t] = true
-	defer delete(above, t)
+	seen[t] = true
+	defer func() { seen[t] = false }()
 	switch t.Kind() {
 	case reflect.Interface:
 		return true
 	case reflect.Pointer, reflect.Slice, reflect.Array:
-		return reaches(t.Elem(), above)
+		return reaches(t.Elem(), seen)
 	case reflect.Map:
-		return reaches(t.Key(), above) || reaches(t.Elem(), above)
+		return reaches(t.Key(), seen) || reaches(t.Elem(), seen)
 	case reflect.Struct:
 		for i := range t.NumField() {
-			if reaches(t.Field(i).Type, above) {
+			if reaches(t.Field(i).Type, seen) {
 				return true
 			}
 		}
@@ -124,21 +127,35 @@ func reaches(t reflect.Type, above map[reflect.Type]bool) bool {
 	return false
 }
 
-var selfMarshalers = []reflect.Type{
-	reflect.TypeFor[cbor.Marshaler](),
-	reflect.TypeFor[encoding.BinaryMarshaler](),
-	reflect.TypeFor[encoding.TextMarshaler](),
+// ownEncodings are the methods by which a type writes and reads itself, in the
+// order in which the encoder looks for the first.
+var ownEncodings = []struct{ write, read reflect.Type }{
+	{reflect.TypeFor[cbor.Marshaler](), reflect.TypeFor[cbor.Unmarshaler]()},
+	{reflect.TypeFor[encoding.BinaryMarshaler](), reflect.TypeFor[encoding.BinaryUnmarshaler]()},
+	{reflect.TypeFor[encoding.TextMarshaler](), reflect.TypeFor[encoding.TextUnmarshaler]()},
 }
 
 // marshalsItself tells whether t, not an interface, has its own encoding.
-func marshalsItself(t reflect.Type) bool {
+func marshalsItself(t reflect.Type) bool { return ownEncoding(t) >= 0 }
+
+// ownEncoding returns the place of t's own encoding in ownEncodings, or -1.
+func ownEncoding(t reflect.Type) int {
 	if t.Kind() == reflect.Interface {
-		return false
+		return -1
 	}
-	for _, m := range selfMarshalers {
-		if t.Implements(m) || reflect.PointerTo(t).Implements(m) {
-			return true
+	for i, e := range ownEncodings {
+		if t.Implements(e.write) || reflect.PointerTo(t).Implements(e.write) {
+			return i
 		}
 	}
-	return false
+	return -1
+}
+
+// readsItself tells whether t, which marshalsItself, can be read back.
+func readsItself(t reflect.Type) bool {
+	read := ownEncodings[ownEncoding(t)].read
+	for t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	return reflect.PointerTo(t).Implements(read)
 }

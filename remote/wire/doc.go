@@ -35,8 +35,11 @@
 //   - In an any arrive: int64 for all integers that fit, float64, string,
 //     []byte, bool, nil, []any, map[string]any for structs and maps (with other
 //     keys that is an error), time.Time (nil for the zero time), big.Int.
-//   - Pointers to the same thing arrive as pointers to equal things. What holds
-//     itself is an error, as is a protobuf message in an interface.
+//   - Pointers to the same thing arrive as pointers to equal things, those to
+//     what is nil or a zero time as nil. What holds itself is an error, as is a
+//     protobuf message in an interface.
+//   - What embeds a protobuf message is none, although it has its methods: it
+//     is an error, as its other fields would be lost.
 //
 // # Errors
 //
@@ -45,7 +48,7 @@
 // that are registered on both sides: those of this module, context, io, fs, and
 // some of net, os, errors and strconv, and those given to [RegisterError].
 // errors.As finds *task.PanicError, *task.TimeoutError, *task.RetryError,
-// *limits.RequestError, *fs.PathError, *os.LinkError, *os.SyscallError,
+// *task.LostError, *task.CrashError, *limits.RequestError, *fs.PathError, *os.LinkError, *os.SyscallError,
 // *strconv.NumError, a net.Error that is a timeout, the errors of this package,
 // and types given to [RegisterErrorType]. The marks of task.Permanent and
 // task.RetryAfter are kept, as is errors.Join.
@@ -67,6 +70,8 @@
 //   - EncodeError and DecodeError never fail. An error of 1,000 errors, 100 deep,
 //     with 64 KiB of text each and 256 KiB in all is kept whole; of what is
 //     above, texts are cut, and errors.Is still finds sentinels.
+//   - DecodeError makes 1,000 errors at most, whatever its input, and restores
+//     types from 256 KiB of details at most.
 //
 // # Not guaranteed
 //

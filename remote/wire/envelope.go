@@ -69,10 +69,16 @@ func (e *Envelope) Name(i uint32) string {
 
 // Validate reports the first thing in e that no correct sender would write: an
 // [*EnvelopeError], or a [*VersionError] if e is of a version that this package
-// does not speak. A Hello is valid in any version, so that it can be answered.
+// does not speak. A Hello without calls and answers is valid in any version, so
+// that it can be answered.
 func (e *Envelope) Validate() error {
-	if e.GetHello() == nil && (e.GetVersion() < MinVersion || e.GetVersion() > MaxVersion) {
-		return &VersionError{OurMin: MinVersion, OurMax: MaxVersion, TheirMin: e.GetVersion(), TheirMax: e.GetVersion()}
+	if e.GetVersion() < MinVersion || e.GetVersion() > MaxVersion {
+		switch {
+		case e.GetHello() == nil:
+			return &VersionError{OurMin: MinVersion, OurMax: MaxVersion, TheirMin: e.GetVersion(), TheirMax: e.GetVersion()}
+		case e.works():
+			return &EnvelopeError{Field: "hello", Reason: "comes with calls or answers in a version that we do not speak"}
+		}
 	}
 	v := validator{names: uint32(min(len(e.GetNames()), math.MaxUint32))}
 	v.head(e)
@@ -85,6 +91,7 @@ func (e *Envelope) Validate() error {
 		v.bare("answers", i, a.GetCodec(), a.GetPayload())
 		v.duration("answers", i, "ran", a.GetRan())
 		v.want(a.GetFailure() == nil || a.GetCodec() == 0, "answers", i, "failure", "comes with a result")
+		v.want(!a.GetUndone() || a.GetCodec() == 0 && a.GetFailure() == nil, "answers", i, "undone", "comes with an outcome")
 	}
 	for i, id := range e.GetStarted() {
 		v.id("started", i, id)
@@ -97,6 +104,11 @@ func (e *Envelope) Validate() error {
 		return v.fault
 	}
 	return nil
+}
+
+// works tells whether there is anything in e that a peer acts upon.
+func (e *Envelope) works() bool {
+	return len(e.GetCalls())+len(e.GetAnswers())+len(e.GetStarted())+len(e.GetCancels()) > 0 || e.GetLimits() != nil
 }
 
 // validator keeps the first fault.
@@ -160,12 +172,13 @@ func (v *validator) call(i int, c *Call) {
 	v.want(known, "calls", i, "op", "is unknown")
 	v.want(c.GetOp() == Op_RUN || c.GetMember() != 0, "calls", i, "member", "is missing")
 	v.want(c.GetMethod() == 0 || c.GetMember() != 0, "calls", i, "method", "has no member")
+	v.want(c.GetLease() == nil || c.GetLease().GetPermit() != 0, "calls", i, "lease.permit", "is 0")
 }
 
 // usual tells quickly that nothing is wrong with a call of a function.
 func (v *validator) usual(c *Call) bool {
 	return c.GetId() != 0 && c.GetTask()-1 < v.names && c.GetCodec()-1 < v.names && c.GetRemaining() >= 0 &&
-		c.GetMethod() == 0 && c.GetOp() == Op_RUN
+		c.GetMethod() == 0 && c.GetOp() == Op_RUN && c.GetLease() == nil
 }
 
 func (v *validator) limits(l *Limits) {

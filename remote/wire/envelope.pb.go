@@ -235,7 +235,7 @@ type Call struct {
 	Method        uint32                 `protobuf:"varint,10,opt,name=method" json:"method,omitempty"` // in names: the symbol of a method expression; 0: the task's function
 	Types         uint64                 `protobuf:"fixed64,11,opt,name=types" json:"types,omitempty"`  // hash of the method's argument and result types; 0: not said
 	Member        uint64                 `protobuf:"varint,12,opt,name=member" json:"member,omitempty"` // of a stateful worker; 0: none
-	Key           string                 `protobuf:"bytes,13,opt,name=key" json:"key,omitempty"`        // of AskKey
+	Number        uint64                 `protobuf:"varint,13,opt,name=number" json:"number,omitempty"` // of the call among those of its pool, the same for all attempts
 	Limits        string                 `protobuf:"bytes,14,opt,name=limits" json:"limits,omitempty"`  // the Set that the function asks, in Acquire; empty: none
 	Lease         *Lease                 `protobuf:"bytes,15,opt,name=lease" json:"lease,omitempty"`    // the permit that was taken for the call; absent: none
 	unknownFields protoimpl.UnknownFields
@@ -356,11 +356,11 @@ func (x *Call) GetMember() uint64 {
 	return 0
 }
 
-func (x *Call) GetKey() string {
+func (x *Call) GetNumber() uint64 {
 	if x != nil {
-		return x.Key
+		return x.Number
 	}
-	return ""
+	return 0
 }
 
 func (x *Call) GetLimits() string {
@@ -438,6 +438,7 @@ type Answer struct {
 	Payload       []byte                 `protobuf:"bytes,3,opt,name=payload" json:"payload,omitempty"` // the result
 	Failure       *Failure               `protobuf:"bytes,4,opt,name=failure" json:"failure,omitempty"` // in place of a result
 	Ran           int64                  `protobuf:"varint,5,opt,name=ran" json:"ran,omitempty"`        // nanoseconds that the function took
+	Undone        bool                   `protobuf:"varint,6,opt,name=undone" json:"undone,omitempty"`  // in place of a result: it has not begun, and will not
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -507,11 +508,19 @@ func (x *Answer) GetRan() int64 {
 	return 0
 }
 
+func (x *Answer) GetUndone() bool {
+	if x != nil {
+		return x.Undone
+	}
+	return false
+}
+
 // Cancel ends the context of a call. It is answered like any.
 type Cancel struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Id            uint64                 `protobuf:"varint,1,opt,name=id" json:"id,omitempty"`
-	Cause         *Failure               `protobuf:"bytes,2,opt,name=cause" json:"cause,omitempty"` // what context.Cause shall say; absent: context.Canceled
+	Cause         *Failure               `protobuf:"bytes,2,opt,name=cause" json:"cause,omitempty"`    // what context.Cause shall say; absent: context.Canceled
+	Recall        bool                   `protobuf:"varint,3,opt,name=recall" json:"recall,omitempty"` // give it back if it has not begun, else leave it alone
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -558,6 +567,13 @@ func (x *Cancel) GetCause() *Failure {
 		return x.Cause
 	}
 	return nil
+}
+
+func (x *Cancel) GetRecall() bool {
+	if x != nil {
+		return x.Recall
+	}
+	return false
 }
 
 // Failure is an error, with the errors that it wraps.
@@ -1867,7 +1883,7 @@ const file_remote_wire_envelope_proto_rawDesc = "" +
 	"\x05pulse\x18\v \x01(\v2\x12.troupe.wire.PulseR\x05pulse\x12(\n" +
 	"\x05hello\x18\f \x01(\v2\x12.troupe.wire.HelloR\x05hello\x12.\n" +
 	"\awelcome\x18\r \x01(\v2\x14.troupe.wire.WelcomeR\awelcome\x12+\n" +
-	"\x06limits\x18\x0e \x01(\v2\x13.troupe.wire.LimitsR\x06limitsJ\x06\b\xe8\a\x10\xcc\b\"\xeb\x03\n" +
+	"\x06limits\x18\x0e \x01(\v2\x13.troupe.wire.LimitsR\x06limitsJ\x06\b\xe8\a\x10\xcc\b\"\xf1\x03\n" +
 	"\x04Call\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04task\x18\x02 \x01(\rR\x04task\x12\x14\n" +
@@ -1883,8 +1899,8 @@ const file_remote_wire_envelope_proto_rawDesc = "" +
 	"\x06method\x18\n" +
 	" \x01(\rR\x06method\x12\x14\n" +
 	"\x05types\x18\v \x01(\x06R\x05types\x12\x16\n" +
-	"\x06member\x18\f \x01(\x04R\x06member\x12\x10\n" +
-	"\x03key\x18\r \x01(\tR\x03key\x12\x16\n" +
+	"\x06member\x18\f \x01(\x04R\x06member\x12\x16\n" +
+	"\x06number\x18\r \x01(\x04R\x06number\x12\x16\n" +
 	"\x06limits\x18\x0e \x01(\tR\x06limits\x12(\n" +
 	"\x05lease\x18\x0f \x01(\v2\x12.troupe.wire.LeaseR\x05lease\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
@@ -1895,16 +1911,18 @@ const file_remote_wire_envelope_proto_rawDesc = "" +
 	"\x06config\x18\x02 \x03(\v2\x1e.troupe.wire.Lease.ConfigEntryR\x06config\x1a9\n" +
 	"\vConfigEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x06\b\xe8\a\x10\xcc\b\"\x92\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01J\x06\b\xe8\a\x10\xcc\b\"\xaa\x01\n" +
 	"\x06Answer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x14\n" +
 	"\x05codec\x18\x02 \x01(\rR\x05codec\x12\x18\n" +
 	"\apayload\x18\x03 \x01(\fR\apayload\x12.\n" +
 	"\afailure\x18\x04 \x01(\v2\x14.troupe.wire.FailureR\afailure\x12\x10\n" +
-	"\x03ran\x18\x05 \x01(\x03R\x03ranJ\x06\b\xe8\a\x10\xcc\b\"L\n" +
+	"\x03ran\x18\x05 \x01(\x03R\x03ran\x12\x16\n" +
+	"\x06undone\x18\x06 \x01(\bR\x06undoneJ\x06\b\xe8\a\x10\xcc\b\"d\n" +
 	"\x06Cancel\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12*\n" +
-	"\x05cause\x18\x02 \x01(\v2\x14.troupe.wire.FailureR\x05causeJ\x06\b\xe8\a\x10\xcc\b\"\xb4\x02\n" +
+	"\x05cause\x18\x02 \x01(\v2\x14.troupe.wire.FailureR\x05cause\x12\x16\n" +
+	"\x06recall\x18\x03 \x01(\bR\x06recallJ\x06\b\xe8\a\x10\xcc\b\"\xb4\x02\n" +
 	"\aFailure\x12\x14\n" +
 	"\x05codes\x18\x01 \x03(\tR\x05codes\x12\x12\n" +
 	"\x04text\x18\x02 \x01(\tR\x04text\x12\x18\n" +

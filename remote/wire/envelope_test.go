@@ -23,7 +23,7 @@ func golden() *wire.Envelope {
 		Calls: []*wire.Call{
 			{Id: 1, Task: 1, Codec: 2, Payload: []byte{0x0a}, Remaining: 1e9, Attempt: 2, Idempotent: true,
 				Headers: map[string]string{"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}},
-			{Id: 2, Task: 1, Codec: 2, Method: 3, Types: 0xfeed, Member: 7, Key: "ann\xff"},
+			{Id: 2, Task: 1, Codec: 2, Method: 3, Types: 0xfeed, Member: 7, Number: 41},
 			{Id: 3, Task: 1, Op: wire.Op_CLOSE, Member: 7},
 		},
 		Answers: []*wire.Answer{
@@ -51,12 +51,12 @@ const goldenBytes = "" +
 	"08011188776655443322111900ffeeddccbbaa9920ac022a067371756172652a0463626f722a166170702e282a416363" +
 	"6f756e74292e4465706f736974325b08011001180222010a288094ebdc033002380142460a0b7472616365706172656e" +
 	"74123730302d30616637363531393136636434336464383434386562323131633830333139632d623761643662373136" +
-	"393230333333312d30313219080210011802500359edfe00000000000060076a04616e6eff320808031001480260073a" +
-	"0b080910021a02186428dc0b3a1e080a221a12096c6f61643a20454f46220d0a06696f2e454f461203454f463a1f080b" +
-	"221b52190a067371756172651204626f6f6d1a096d61696e2e676f3a314203090a0b4a28080412240a10636f6e746578" +
-	"742e43616e63656c65641210636f6e746578742063616e63656c6564520a080310011804200828015a04080c100b7252" +
-	"0a16080112036170691a0b0a06746f6b656e7310f40320011a12080210031a0c0a06726567696f6e12026575220d1003" +
-	"1a06746f6b656e7320a4033201033a120a03617069120563616c6c731880e497d012"
+	"393230333333312d30313215080210011802500359edfe00000000000060076829320808031001480260073a0b080910" +
+	"021a02186428dc0b3a1e080a221a12096c6f61643a20454f46220d0a06696f2e454f461203454f463a1f080b221b5219" +
+	"0a067371756172651204626f6f6d1a096d61696e2e676f3a314203090a0b4a28080412240a10636f6e746578742e4361" +
+	"6e63656c65641210636f6e746578742063616e63656c6564520a080310011804200828015a04080c100b72520a160801" +
+	"12036170691a0b0a06746f6b656e7310f40320011a12080210031a0c0a06726567696f6e12026575220d10031a06746f" +
+	"6b656e7320a4033201033a120a03617069120563616c6c731880e497d012"
 
 func TestWriteMakesTheBytesOfVersionOne(t *testing.T) {
 	got, err := proto.MarshalOptions{Deterministic: true}.Marshal(golden())
@@ -136,7 +136,7 @@ var envelopes = rapid.Custom(func(t *rapid.T) *wire.Envelope {
 			Attempt: rapid.Uint32().Draw(t, "attempt"), Idempotent: rapid.Bool().Draw(t, "idempotent"),
 			Headers: rapid.MapOfN(text, text, 0, 2).Draw(t, "headers"),
 			Method:  place.Draw(t, "method"), Types: rapid.Uint64().Draw(t, "types"),
-			Member: ids.Draw(t, "member"), Key: text.Draw(t, "key"),
+			Member: ids.Draw(t, "member"), Number: ids.Draw(t, "number"),
 			Op: rapid.SampledFrom([]wire.Op{wire.Op_RUN, wire.Op_OPEN, wire.Op_CLOSE}).Draw(t, "op"),
 		})
 	}
@@ -183,6 +183,21 @@ func TestReadRefusesAnotherVersionButForAHello(t *testing.T) {
 	if err := hello.Validate(); err != nil {
 		t.Errorf("a Hello of version 77: %v", err)
 	}
+	for name, add := range map[string]func(*wire.Envelope){
+		"calls":   func(e *wire.Envelope) { e.Calls = golden().Calls },
+		"answers": func(e *wire.Envelope) { e.Answers = golden().Answers },
+		"started": func(e *wire.Envelope) { e.Started = golden().Started },
+		"cancels": func(e *wire.Envelope) { e.Cancels = golden().Cancels },
+		"limits":  func(e *wire.Envelope) { e.Limits = golden().Limits },
+	} {
+		more := proto.Clone(hello).(*wire.Envelope)
+		more.Names = golden().Names
+		add(more)
+		var fault *wire.EnvelopeError
+		if err := more.Validate(); !errors.As(err, &fault) || fault.Field != "hello" {
+			t.Errorf("a Hello of version 77 with %s: got %v", name, err)
+		}
+	}
 }
 
 func TestReadDoesNotKeepItsInput(t *testing.T) {
@@ -222,6 +237,9 @@ func TestValidateNamesTheFault(t *testing.T) {
 		"wire: answers[0].payload: has no codec":                            func(e *wire.Envelope) { e.Answers[0].Codec = 0 },
 		"wire: answers[0].ran: is negative":                                 func(e *wire.Envelope) { e.Answers[0].Ran = -5 },
 		"wire: answers[0].failure: comes with a result":                     func(e *wire.Envelope) { e.Answers[0].Failure = &wire.Failure{} },
+		"wire: answers[0].undone: comes with an outcome":                    func(e *wire.Envelope) { e.Answers[0].Undone = true },
+		"wire: answers[1].undone: comes with an outcome":                    func(e *wire.Envelope) { e.Answers[1].Undone = true },
+		"wire: calls[0].lease.permit: is 0":                                 func(e *wire.Envelope) { e.Calls[0].Lease = &wire.Lease{} },
 		"wire: started[2].id: is 0":                                         func(e *wire.Envelope) { e.Started[2] = 0 },
 		"wire: cancels[0].id: is 0":                                         func(e *wire.Envelope) { e.Cancels[0].Id = 0 },
 		"wire: limits.acquires[0].id: is 0":                                 func(e *wire.Envelope) { e.Limits.Acquires[0].Id = 0 },

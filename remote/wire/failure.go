@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/troupe-go/troupe/task"
@@ -47,16 +48,23 @@ func (e *errorEncoder) encode(err error, depth int) *Failure {
 	causes, joined := causesOf(err)
 	switch x := err.(type) { //nolint:errorlint // what it wraps is encoded below
 	case *task.PanicError:
+		if x == nil {
+			e.own(f, err)
+			break
+		}
 		f.Panic = &Panic{Task: x.Task, Value: e.take(valueText(x.Value)), Stack: []byte(e.take(string(x.Stack)))}
 	case remote:
 		r := x.remote()
-		f.Codes, f.Details, f.Timeout = r.codes, []byte(e.take(string(r.details))), r.timeout
+		f.Codes = slices.Clone(r.codes) // more may be added, while others send the same error
+		f.Details, f.Timeout = []byte(e.take(string(r.details))), r.timeout
 		f.Text = e.take(r.text)
 	default:
 		e.own(f, err)
 	}
 	f.Joined = joined
-	e.causes(f, causes, depth)
+	if !e.causes(f, causes, depth) && f.Text == "" && f.Panic == nil {
+		f.Text = e.take(shortText(err)) // the causes would have said it
+	}
 	return f
 }
 
@@ -81,14 +89,16 @@ func (e *errorEncoder) own(f *Failure, err error) {
 }
 
 // causes encodes as much as fits of what err wraps, and of the rest the codes.
-func (e *errorEncoder) causes(f *Failure, causes []error, depth int) {
+// It reports whether all did.
+func (e *errorEncoder) causes(f *Failure, causes []error, depth int) bool {
 	for i, cause := range causes {
 		if depth == 0 || e.nodes <= 0 {
 			f.Codes = append(f.Codes, e.codesWithin(causes[i:], f.Codes)...)
-			return
+			return false
 		}
 		f.Causes = append(f.Causes, e.encode(cause, depth-1))
 	}
+	return true
 }
 
 // codesWithin returns the codes of errors and what they wrap, but those in not.
@@ -103,7 +113,7 @@ func (e *errorEncoder) codesWithin(errs []error, not []string) (codes []string) 
 			}
 		}
 		causes, _ := causesOf(err)
-		queue = append(queue[1:], causes...)
+		queue = append(queue[1:], causes[:min(len(causes), max(e.lost-len(queue), 0))]...)
 	}
 	return codes
 }
@@ -165,6 +175,25 @@ func textOf(err error) (text string) {
 		}
 	}()
 	return err.Error()
+}
+
+// shortText is err's text. Of a join, whose text is made when it is asked for
+// and can be longer than any memory, it is the beginning.
+func shortText(err error) string {
+	if reflect.TypeOf(err) != joinType {
+		return textOf(err)
+	}
+	var b strings.Builder
+	causes, _ := causesOf(err)
+	for i, cause := range causes {
+		if i > 0 {
+			b.WriteByte('\n')
+		}
+		if b.WriteString(shortText(cause)); b.Len() > textBytes {
+			break
+		}
+	}
+	return b.String()
 }
 
 // valueText is how PanicError prints the value.

@@ -11,6 +11,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -70,7 +71,7 @@ var sentinels = []error{
 	net.ErrClosed, os.ErrDeadlineExceeded, os.ErrNoDeadline, os.ErrProcessDone, strconv.ErrRange, strconv.ErrSyntax,
 	limits.ErrClosed, limits.ErrReleased, limits.ErrUnavailable,
 	supervisor.ErrFailed, supervisor.ErrNoChild, supervisor.ErrStopped,
-	task.ErrFailed, task.ErrGoexit, task.ErrPanicked, task.ErrQueueFull, task.ErrStopped, task.ErrWouldDeadlock,
+	task.ErrFailed, task.ErrGoexit, task.ErrLost, task.ErrPanicked, task.ErrQueueFull, task.ErrStopped, task.ErrWouldDeadlock,
 	errOwn, errWraps,
 }
 
@@ -96,11 +97,13 @@ func TestCodesStayWhatTheyAre(t *testing.T) {
 		"strconv.ErrRange": strconv.ErrRange, "strconv.ErrSyntax": strconv.ErrSyntax,
 		"limits.ErrClosed": limits.ErrClosed, "limits.ErrReleased": limits.ErrReleased, "limits.ErrUnavailable": limits.ErrUnavailable,
 		"supervisor.ErrFailed": task.ErrFailed, "supervisor.ErrNoChild": supervisor.ErrNoChild, "supervisor.ErrStopped": supervisor.ErrStopped,
-		"task.ErrGoexit": task.ErrGoexit, "task.ErrPanicked": task.ErrPanicked, "task.ErrQueueFull": task.ErrQueueFull,
+		"task.ErrGoexit": task.ErrGoexit, "task.ErrLost": task.ErrLost, "task.ErrPanicked": task.ErrPanicked, "task.ErrQueueFull": task.ErrQueueFull,
 		"task.ErrStopped": task.ErrStopped, "task.ErrWouldDeadlock": task.ErrWouldDeadlock,
 		"limits.RequestError": &limits.RequestError{}, "task.TimeoutError": &task.TimeoutError{},
-		"task.RetryError":   &task.RetryError{Attempts: []task.Attempt{{Err: io.EOF}}},
-		"wire.PayloadError": &wire.PayloadError{}, "wire.VersionError": &wire.VersionError{}, "wire.CodecError": &wire.CodecError{Err: io.EOF},
+		"task.RetryError": &task.RetryError{Attempts: []task.Attempt{{Err: io.EOF}}},
+		"task.LostError":  &task.LostError{}, "task.CrashError": &task.CrashError{},
+		"wire.EnvelopeError": &wire.EnvelopeError{},
+		"wire.PayloadError":  &wire.PayloadError{}, "wire.VersionError": &wire.VersionError{}, "wire.CodecError": &wire.CodecError{Err: io.EOF},
 		"fs.PathError": &fs.PathError{Err: io.EOF}, "os.LinkError": &os.LinkError{Err: io.EOF},
 		"os.SyscallError": &os.SyscallError{Err: io.EOF}, "strconv.NumError": &strconv.NumError{Err: io.EOF},
 		"errors.Join": errors.Join(io.EOF),
@@ -178,6 +181,10 @@ func TestTheFrameworksErrorsKeepTheirMeaning(t *testing.T) {
 		"again":     task.RetryAfter(fmt.Errorf("a: %w", io.EOF), time.Second),
 		"both":      fmt.Errorf("a: %w", task.Permanent(fmt.Errorf("b: %w", task.RetryAfter(errOwn, 0)))),
 		"retry":     retry,
+		"lost":      &task.LostError{Worker: "w", Node: "n:1", Started: true},
+		"lost of":   &task.LostError{Worker: "w", Node: "n:1", Cause: io.ErrUnexpectedEOF},
+		"killed":    &task.CrashError{Signal: syscall.SIGKILL, ExitCode: -1, Stderr: "x"},
+		"exited":    &task.CrashError{ExitCode: 2, Stderr: "panic: x", Cause: errUnknown},
 		"request":   request,
 		"open":      notThere,
 		"number":    number,
@@ -214,6 +221,7 @@ func same(t rapid.TB, got, want error) {
 	}
 	for _, as := range []func(a, b error) (bool, bool){
 		equalAs[*task.TimeoutError], equalAs[*limits.RequestError], equalAs[*wire.PayloadError], equalAs[*wire.VersionError],
+		foundAs[*task.LostError], equalButCause, foundAs[*wire.EnvelopeError],
 		foundAs[*task.PanicError], foundAs[*task.RetryError], foundAs[*fs.PathError], foundAs[*os.LinkError], foundAs[*os.SyscallError],
 		foundAs[*strconv.NumError], foundAs[*wire.CodecError], foundAs[*codeError],
 	} {
@@ -233,6 +241,15 @@ func equalAs[E error](a, b error) (bool, bool) {
 	var x, y E
 	okA, okB := errors.As(a, &x), errors.As(b, &y)
 	return okA == okB && reflect.DeepEqual(x, y), true
+}
+
+// equalButCause compares what is known of a crash.
+func equalButCause(a, b error) (bool, bool) {
+	var x, y *task.CrashError
+	if !errors.As(a, &x) || !errors.As(b, &y) {
+		return foundAs[*task.CrashError](a, b)
+	}
+	return x.Signal == y.Signal && x.ExitCode == y.ExitCode && x.Stderr == y.Stderr, true
 }
 
 func foundAs[E error](a, b error) (bool, bool) {
@@ -309,106 +326,6 @@ func TestRetryErrorsKeepTheirAttempts(t *testing.T) {
 	err := across(t, many)
 	if err.Error() != many.Error() || !errors.Is(err, errOwn) || !errors.As(err, &got) || len(got.Attempts) != 100 || got.Attempts[99].Number != 150 {
 		t.Errorf("150 attempts arrived as %v with %d", err, len(got.Attempts))
-	}
-}
-
-// retried runs a task whose attempts fail with err as it arrives, and returns
-// how often it ran.
-func retried(t *testing.T, err error) (runs int) {
-	t.Helper()
-	err = across(t, err)
-	x := task.MustNew(func(context.Context, int) (int, error) {
-		runs++
-		if runs > 3 {
-			return 0, nil
-		}
-		return 0, err
-	}, task.Retries(task.RetryPolicy{Max: 1, Backoff: task.Constant(0)}))
-	defer x.Stop()
-	_, _ = x.Submit(t.Context(), 1).Result()
-	return runs
-}
-
-func TestMarksSteerRetriesAtTheOtherSide(t *testing.T) {
-	if got := retried(t, errOwn); got != 2 {
-		t.Errorf("no mark: %d runs, want 2", got)
-	}
-	if got := retried(t, task.Permanent(errOwn)); got != 1 {
-		t.Errorf("Permanent: %d runs, want 1", got)
-	}
-	if got := retried(t, fmt.Errorf("a: %w", task.RetryAfter(errOwn, time.Nanosecond))); got != 4 {
-		t.Errorf("RetryAfter: %d runs, want 4", got)
-	}
-	f := wire.EncodeError(task.RetryAfter(errOwn, 5*time.Second))
-	if !f.Again || f.RetryAfter != int64(5*time.Second) {
-		t.Errorf("got %v", f)
-	}
-}
-
-func TestTimeoutsStayNetErrors(t *testing.T) {
-	_, err := net.DialTimeout("tcp", "10.255.255.1:9", time.Nanosecond)
-	var ne net.Error
-	if !errors.As(err, &ne) || !ne.Timeout() {
-		t.Fatalf("got %v, want a timeout", err)
-	}
-	got := across(t, err)
-	if !errors.As(got, &ne) || !ne.Timeout() || !os.IsTimeout(got) {
-		t.Errorf("%v arrived as %T, no timeout", err, got)
-	}
-	if got := across(t, errUnknown); errors.As(got, &ne) {
-		t.Errorf("%v became a net.Error", got)
-	}
-	if got := across(t, slowJoin{errors.Join(io.EOF, errOwn)}); !os.IsTimeout(got) || !errors.Is(got, errOwn) || len(children(got)) != 2 {
-		t.Errorf("a timeout of several errors arrived as %#v", got)
-	}
-}
-
-type slowJoin struct{ error }
-
-func (slowJoin) Timeout() bool     { return true }
-func (e slowJoin) Unwrap() []error { return children(e.error) }
-
-// hostileError panics wherever it can.
-type hostileError struct{}
-
-func (*hostileError) Error() string { panic("Error") }
-func (*hostileError) Is(error) bool { panic("Is") }
-func (*hostileError) Unwrap() error { panic("Unwrap") }
-func (*hostileError) Timeout() bool { panic("Timeout") }
-
-// ringError wraps itself.
-type ringError struct{}
-
-func (*ringError) Error() string     { return "ring" }
-func (e *ringError) Unwrap() []error { return []error{e, io.EOF, e} }
-
-// sliceError cannot be compared.
-type sliceError []error
-
-func (e sliceError) Error() string   { return "slice" }
-func (e sliceError) Unwrap() []error { return e }
-
-func TestStrangeErrorsArriveAsWhatTheyAreGoodFor(t *testing.T) {
-	if got, want := across(t, &hostileError{}).Error(), "*wire_test.hostileError"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got, want := across(t, (*codeError)(nil)).Error(), "*wire_test.codeError(nil)"; got != want {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got := across(t, &ringError{}); got.Error() != "ring" || !errors.Is(got, io.EOF) {
-		t.Errorf("got %v", got)
-	}
-	if got := across(t, sliceError{nil, errOwn}); got.Error() != "slice" || !errors.Is(got, errOwn) || len(children(got)) != 1 {
-		t.Errorf("got %#v", got)
-	}
-	if got := across(t, errors.New("\xff\x00")); got.Error() != "\xff\x00" {
-		t.Errorf("got %q", got)
-	}
-	if got := across(t, fmt.Errorf("%w%w", errors.New(""), errors.New(""))); got.Error() != "" || len(children(got)) != 2 {
-		t.Errorf("got %#v", got)
-	}
-	if got := across(t, &task.PanicError{Value: &hostileError{}}); !errors.Is(got, task.ErrPanicked) {
-		t.Errorf("got %v", got)
 	}
 }
 

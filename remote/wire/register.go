@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"reflect"
@@ -24,6 +25,15 @@ type kind struct {
 	code    string
 	details func(error) ([]byte, error)
 	restore func(details []byte, causes []error) (error, error)
+}
+
+// writes tells whether err is of this kind and has these details.
+func (k *kind) writes(err error, details []byte) bool {
+	if registered.Load().types[reflect.TypeOf(err)] != k {
+		return false
+	}
+	own, fault := k.details(err)
+	return fault == nil && bytes.Equal(own, details)
 }
 
 var (
@@ -60,9 +70,12 @@ func RegisterError(code string, target error) {
 // RegisterErrorType makes errors of type E arrive as E, if both sides register
 // it under the same code. details returns the fields as a D, which travels as
 // CBOR; restore makes the error from them and from the errors that it
-// unwrapped to, which may be fewer than were there. It may panic: then, and if
-// the text of what it made is another than the original's, errors.As still
-// finds what there is. It panics as [RegisterError] does.
+// unwrapped to, which may be fewer than were there. It may panic: then the error
+// keeps its text and what it wrapped. If what restore made has another text
+// than the original, unwraps to more or fewer errors or does not match the same
+// sentinels, the error keeps all that, and errors.As finds what was made.
+//
+// It panics as [RegisterError] does. Details above 64 KiB do not travel.
 func RegisterErrorType[E error, D any](code string, details func(E) D, restore func(D, []error) E) {
 	t := reflect.TypeFor[E]()
 	if details == nil || restore == nil || t.Kind() == reflect.Interface {

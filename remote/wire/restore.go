@@ -13,13 +13,14 @@ func DecodeError(f *Failure) error {
 	if f == nil {
 		return nil
 	}
-	d := errorDecoder{registry: registered.Load(), nodes: failureNodes}
+	d := errorDecoder{registry: registered.Load(), nodes: failureNodes, bytes: failureBytes}
 	return d.decode(f, failureDepth)
 }
 
 type errorDecoder struct {
 	registry *registry
 	nodes    int
+	bytes    int // of details, which can take much more memory than they are long
 }
 
 func (d *errorDecoder) decode(f *Failure, depth int) error {
@@ -36,7 +37,7 @@ func (d *errorDecoder) decode(f *Failure, depth int) error {
 		return panicError(f, causes)
 	case (f.GetPermanent() || f.GetAgain()) && len(causes) == 1:
 		return marked(f, causes[0])
-	case len(f.GetCodes()) == 1 && f.GetCodes()[0] == joinCode && len(causes) > 0:
+	case len(f.GetCodes()) == 1 && f.GetCodes()[0] == joinCode && f.GetText() == "" && len(causes) > 0:
 		return errors.Join(causes...)
 	}
 	return marked(f, d.one(f, causes))
@@ -58,38 +59,76 @@ func (d *errorDecoder) one(f *Failure, causes []error) error {
 	if target := d.identity(f, causes); target != nil {
 		return target
 	}
-	if len(r.codes) > 0 {
-		if k := d.registry.kinds[r.codes[0]]; k != nil {
-			if err, fault := k.restore(r.details, causes); fault == nil {
-				if textOf(err) == r.text {
-					return err
-				}
-				r.typed = err
-			}
+	if err := d.restored(f, causes); err != nil {
+		if d.says(err, f, r.codes[1:], causes) {
+			return err
 		}
+		r.typed = err
 	}
 	return r.wrapping(causes, f.GetJoined())
 }
 
 // identity returns the sentinel that f is, if it is one and no more than that.
 func (d *errorDecoder) identity(f *Failure, causes []error) error {
-	if len(f.GetCodes()) == 0 {
+	codes := f.GetCodes()
+	k := d.kind(f)
+	if k != nil {
+		codes = codes[1:] // a sentinel of a registered type
+	}
+	if len(codes) == 0 {
 		return nil
 	}
-	target := d.registry.targets[f.GetCodes()[0]]
-	if target == nil || textOf(target) != f.GetText() {
-		return nil
-	}
-	own, _ := causesOf(target)
-	for _, code := range f.GetCodes()[1:] {
-		if other := d.registry.targets[code]; other == nil || !errors.Is(target, other) {
-			return nil
-		}
-	}
-	if len(own) != len(causes) {
+	target := d.registry.targets[codes[0]]
+	if target == nil || !d.says(target, f, codes[1:], causes) || k != nil && !k.writes(target, f.GetDetails()) {
 		return nil
 	}
 	return target
+}
+
+// kind returns the registered type that f was, or nil.
+func (d *errorDecoder) kind(f *Failure) *kind {
+	if len(f.GetCodes()) == 0 {
+		return nil
+	}
+	return d.registry.kinds[f.GetCodes()[0]]
+}
+
+// restored makes the error of a registered type that f was, or nil.
+func (d *errorDecoder) restored(f *Failure, causes []error) error {
+	k, size := d.kind(f), len(f.GetDetails())
+	if k == nil || size > min(d.bytes, textBytes) { // no EncodeError makes more
+		return nil
+	}
+	d.bytes -= size
+	err, fault := k.restore(f.GetDetails(), causes)
+	if fault != nil {
+		return nil
+	}
+	return err
+}
+
+// says tells whether err has the text of f, as many causes, and matches the
+// sentinels with these codes: whether it can take its place.
+func (d *errorDecoder) says(err error, f *Failure, codes []string, causes []error) bool {
+	own, _ := causesOf(err)
+	if len(own) != len(causes) || textOf(err) != f.GetText() {
+		return false
+	}
+	for _, code := range codes {
+		if target := d.registry.targets[code]; target == nil || !isSafely(err, target) {
+			return false
+		}
+	}
+	return true
+}
+
+func isSafely(err, target error) (yes bool) {
+	defer func() {
+		if recover() != nil {
+			yes = false
+		}
+	}()
+	return errors.Is(err, target)
 }
 
 // remoteError is an error of another process, of a type that is not known here

@@ -3,12 +3,15 @@ package wire_test
 import (
 	"context"
 	"io"
+	"net/url"
 	"reflect"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/dynamicpb"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
@@ -162,6 +165,51 @@ func TestSchemasAgreeIfNameKindAndTypesDo(t *testing.T) {
 	}
 }
 
+// shouted writes itself and cannot be read.
+type shouted string
+
+func (s shouted) MarshalText() ([]byte, error) { return []byte(strings.ToUpper(string(s))), nil }
+
+// What embeds a message has its methods and is none.
+func TestWhatEmbedsAMessageIsNoMessage(t *testing.T) {
+	type wrapper struct {
+		*durationpb.Duration
+		N int
+	}
+	type empty struct {
+		proto.Message
+		N int
+	}
+	for _, typ := range []reflect.Type{
+		reflect.TypeFor[wrapper](), reflect.TypeFor[*wrapper](), reflect.TypeFor[empty](), reflect.TypeFor[*empty](),
+		reflect.TypeFor[*dynamicpb.Message](),
+	} {
+		if got := wire.DefaultFor(typ); got != wire.CBOR {
+			t.Errorf("%v goes as %s", typ, got.ID())
+		}
+		if got := wire.Describe(typ); strings.HasPrefix(got, "proto") {
+			t.Errorf("%v is described as %s", typ, got)
+		}
+	}
+	c := standard(t)
+	onlyProto, err := wire.NewCodecs(wire.Proto)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, codecs := range []*wire.Codecs{c, onlyProto} {
+		if p, err := wire.Encode(codecs, &wrapper{Duration: durationpb.New(5), N: 7}, limit); err == nil {
+			t.Errorf("%s: %d bytes were sent, and N was lost", p.Codec, len(p.Data))
+		}
+	}
+	type byValue struct {
+		durationpb.Duration
+		N int
+	}
+	if _, err := wire.DecodeValue(onlyProto, reflect.TypeFor[byValue](), wire.Payload{Codec: "proto"}); err == nil {
+		t.Error("what embeds a message was read as one")
+	}
+}
+
 func TestPortableNamesThePlace(t *testing.T) {
 	type hidden = strings.Reader
 	for _, c := range []struct {
@@ -182,7 +230,23 @@ func TestPortableNamesThePlace(t *testing.T) {
 			F func() `json:"-"`
 			A int
 		}](), ""},
+		{reflect.TypeFor[url.URL](), ""},
+		{reflect.TypeFor[**url.URL](), ""},
 		{reflect.TypeFor[chan int](), ": cannot be sent"},
+		{reflect.TypeFor[uintptr](), ": cannot be sent"},
+		{reflect.TypeFor[[]shouted](), "[]: has a method that writes it"},
+		{reflect.TypeFor[struct{ *base }](), ".base: an embedded pointer to a type that is not exported"},
+		{reflect.TypeFor[struct {
+			sync.Mutex
+			a int
+		}](), ": has no exported field"},
+		{reflect.TypeFor[struct {
+			sync.Mutex
+			A struct{ sync.Mutex }
+		}](), ".A: has no exported field"},
+		{reflect.TypeFor[struct{ *durationpb.Duration }](), ".Duration: a protobuf message within a Go type"},
+		{reflect.TypeFor[struct{ proto.Message }](), ".Message: an interface with methods"},
+		{reflect.TypeFor[*dynamicpb.Message](), ": has no exported field"},
 		{reflect.TypeFor[complex128](), ": cannot be sent"},
 		{reflect.TypeFor[error](), ": an interface with methods"},
 		{reflect.TypeFor[hidden](), ": has no exported field"},

@@ -1,0 +1,194 @@
+package remote
+
+import (
+	"sync"
+
+	"github.com/troupe-go/troupe/internal/link"
+	"github.com/troupe-go/troupe/internal/place"
+	"github.com/troupe-go/troupe/remote/wire"
+)
+
+// guest is a connection of somebody who has calls run here.
+type guest struct {
+	house *house
+	conn  *link.Conn
+	asks  []wire.Schema // the tasks that it wants to place
+
+	limits *limitsProxy // for its calls
+	desk   *limitsDesk  // of what we share
+
+	mu      sync.Mutex
+	gone    bool
+	visits  map[uint64]*visit
+	lodgers map[uint64]*lodger
+	known   map[string]*place.Function // of those asked for, what fits
+}
+
+// welcome is the answer to those who ask for tasks: what this program has under
+// their names.
+func (h *house) welcome(asks []wire.Schema) *wire.Welcome {
+	w := &wire.Welcome{Serving: h.serving()}
+	for _, ask := range asks {
+		if f := h.closest(ask); f != nil {
+			w.Tasks = append(w.Tasks, schemaOf(f).Announce())
+		}
+	}
+	return w
+}
+
+// closest returns what is called as ask says, and of several what fits; nil if
+// there is nothing.
+func (h *house) closest(ask wire.Schema) *place.Function {
+	fs := h.find(ask.Name)
+	for _, f := range fs {
+		if schemaOf(f).Same(ask) {
+			return f
+		}
+	}
+	if len(fs) > 0 {
+		return fs[0]
+	}
+	return nil
+}
+
+func schemaOf(f *place.Function) wire.Schema {
+	if f.Kind == place.KindWorker {
+		return wire.WorkerSchema(f.Name, f.State)
+	}
+	return wire.TaskSchema(f.Name, f.In, f.Out)
+}
+
+// receive serves the connection until it ends.
+func (h *house) receive(conn *link.Conn, hello *wire.Hello) error {
+	g := &guest{
+		house: h, conn: conn, visits: make(map[uint64]*visit), lodgers: make(map[uint64]*lodger),
+		known: make(map[string]*place.Function), limits: newLimitsProxy(conn),
+		desk: newLimitsDesk(conn, h.shared.find),
+	}
+	for _, a := range hello.GetTasks() {
+		g.asks = append(g.asks, wire.Announced(a))
+	}
+	h.mu.Lock()
+	if h.guests == nil {
+		h.guests = make(map[*guest]struct{})
+	}
+	h.guests[g] = struct{}{}
+	h.mu.Unlock()
+	g.greet() // its state may have changed since the handshake
+	err := conn.Serve(g.take)
+	h.mu.Lock()
+	delete(h.guests, g)
+	h.mu.Unlock()
+	g.leave(err)
+	return err
+}
+
+// greet tells what has changed: whether calls are taken, and how many.
+func (g *guest) greet() {
+	g.mu.Lock()
+	clear(g.known)
+	g.mu.Unlock()
+	g.conn.SetWelcome(g.house.welcome(g.asks))
+	g.conn.SetStatus(g.house.status())
+	g.conn.Kick()
+}
+
+// function returns what runs calls of that name for this guest, or why nothing
+// does.
+func (g *guest) function(name string) (*place.Function, error) {
+	g.mu.Lock()
+	f := g.known[name]
+	g.mu.Unlock()
+	if f != nil {
+		return f, nil
+	}
+	for _, ask := range g.asks {
+		if ask.Name != name {
+			continue
+		}
+		f := g.house.closest(ask)
+		if f == nil {
+			break
+		}
+		if ours := schemaOf(f); !ours.Same(ask) {
+			return nil, &SchemaError{Task: name, Node: g.house.name, Ours: ask.String(), Theirs: ours.String()}
+		}
+		g.mu.Lock()
+		g.known[name] = f
+		g.mu.Unlock()
+		return f, nil
+	}
+	return nil, &UnknownTaskError{Task: name, Node: g.house.name}
+}
+
+// take handles what has come.
+func (g *guest) take(e *wire.Envelope) {
+	if calls := e.GetCalls(); len(calls) > 0 {
+		visits := make([]*visit, 0, len(calls))
+		g.mu.Lock()
+		for _, c := range calls {
+			if g.visits[c.GetId()] != nil {
+				continue // nobody sends a call twice: it is run once
+			}
+			v := &visit{guest: g, call: c, task: e.Name(c.GetTask()), method: e.Name(c.GetMethod()), codec: e.Name(c.GetCodec())}
+			g.visits[c.GetId()] = v
+			visits = append(visits, v)
+		}
+		g.mu.Unlock()
+		g.house.enter(visits)
+	}
+	for _, c := range e.GetCancels() {
+		g.mu.Lock()
+		v := g.visits[c.GetId()]
+		g.mu.Unlock()
+		if v != nil {
+			v.cancel(c)
+		}
+	}
+	if l := e.GetLimits(); l != nil {
+		g.limits.receive(l)
+		g.desk.receive(l)
+	}
+}
+
+// giveBack answers a call that has not begun.
+func (g *guest) giveBack(v *visit) {
+	if v.begin() {
+		g.answer(v, &wire.Answer{Id: v.call.GetId(), Undone: true}, "")
+		g.conn.Kick()
+	}
+}
+
+// answer ends a call.
+func (g *guest) answer(v *visit, a *wire.Answer, codec string) {
+	g.mu.Lock()
+	delete(g.visits, v.call.GetId())
+	g.mu.Unlock()
+	g.conn.AddAnswer(a, codec)
+}
+
+// leave ends everything that belongs to the connection.
+func (g *guest) leave(err error) {
+	g.mu.Lock()
+	g.gone = true
+	visits := make([]*visit, 0, len(g.visits))
+	for _, v := range g.visits {
+		visits = append(visits, v)
+	}
+	var idle []*lodger
+	for id, l := range g.lodgers {
+		if l.busy == 0 {
+			idle = append(idle, l)
+			delete(g.lodgers, id)
+		}
+	}
+	g.mu.Unlock()
+	g.limits.close(err)
+	g.desk.close()
+	for _, v := range visits {
+		v.abandon()
+	}
+	for _, l := range idle {
+		g.house.dispatch.Schedule(func() { _ = l.close(g.house) })
+	}
+}

@@ -1,0 +1,219 @@
+package remote
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/troupe-go/troupe/internal/elastic"
+	"github.com/troupe-go/troupe/internal/place"
+	"github.com/troupe-go/troupe/remote/wire"
+)
+
+// house runs the calls of others: up to capacity at once, in the order in which
+// they came, whoever sent them. It has one lock, under which nothing else is
+// locked and no function runs.
+type house struct {
+	name       string // of this side, and of its worker, as functions see them in task.Info
+	worker     string
+	codecs     *wire.Codecs
+	maxPayload int
+	capacity   int
+	serial     bool                                // a child: each answer is written before the next call begins
+	find       func(name string) []*place.Function // what this program has of that name
+	log        func() *slog.Logger
+	tracers    trace.TracerProvider
+	shared     sharedLimits
+
+	dispatch elastic.Dispatcher
+
+	mu      sync.Mutex
+	phase   housePhase
+	queue   []*visit // from first on
+	first   int
+	running int
+	lodgers int
+	guests  map[*guest]struct{}
+	quiet   chan struct{} // closed when a drain has nothing left to wait for
+}
+
+// housePhase is what a house does with calls.
+//
+//	shut ──Serve──▶ open ──Drain──▶ draining ──▶ shut
+type housePhase int
+
+const (
+	shut     housePhase = iota // it takes none yet, or no more
+	open                       // it runs them
+	draining                   // it finishes what runs, and gives back what waits
+)
+
+// open begins to take calls; false if it does already.
+func (h *house) open() bool {
+	h.mu.Lock()
+	if h.phase != shut {
+		h.mu.Unlock()
+		return false
+	}
+	h.phase = open
+	guests := h.everyone()
+	h.mu.Unlock()
+	for _, g := range guests {
+		g.greet()
+	}
+	return true
+}
+
+// everyone is called with mu held.
+func (h *house) everyone() []*guest {
+	guests := make([]*guest, 0, len(h.guests))
+	for g := range h.guests {
+		guests = append(guests, g)
+	}
+	return guests
+}
+
+// drain takes no more calls, gives back those that wait, and returns when those
+// that run are done and the members are closed, or when ctx ends, with the cause.
+func (h *house) drain(ctx context.Context) error {
+	h.mu.Lock()
+	if h.phase == shut {
+		h.mu.Unlock()
+		return nil
+	}
+	h.phase = draining
+	waiting := h.queue[h.first:]
+	h.queue, h.first = nil, 0
+	if h.quiet == nil {
+		h.quiet = make(chan struct{})
+	}
+	quiet, guests := h.quiet, h.everyone()
+	h.calm()
+	h.mu.Unlock()
+	for _, g := range guests {
+		g.greet()
+	}
+	for _, v := range waiting {
+		v.guest.giveBack(v)
+	}
+	var err error
+	select {
+	case <-quiet:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	h.mu.Lock()
+	h.phase, h.quiet = shut, nil
+	h.mu.Unlock()
+	return err
+}
+
+// calm tells a drain that nothing is left; with mu held.
+func (h *house) calm() {
+	if h.quiet == nil || h.running > 0 || h.lodgers > 0 {
+		return
+	}
+	select {
+	case <-h.quiet:
+	default:
+		close(h.quiet)
+	}
+}
+
+// enter takes calls that have come. Those that it does not take go back.
+func (h *house) enter(visits []*visit) {
+	h.mu.Lock()
+	if h.phase != open {
+		rest := visits
+		if h.phase == draining { // what is about members has to be finished
+			rest = nil
+			for _, v := range visits {
+				if v.call.GetMember() != 0 && v.call.GetOp() != wire.Op_OPEN {
+					h.queue = append(h.queue, v)
+				} else {
+					rest = append(rest, v)
+				}
+			}
+		}
+		h.staff()
+		h.mu.Unlock()
+		for _, v := range rest {
+			v.guest.giveBack(v)
+		}
+		return
+	}
+	h.queue = append(h.queue, visits...)
+	h.staff()
+	h.mu.Unlock()
+}
+
+// staff puts goroutines to work, as many as may be; with mu held.
+func (h *house) staff() {
+	for n := len(h.queue) - h.first; n > 0 && h.running < h.capacity; n-- {
+		h.running++
+		h.dispatch.Schedule(h.work)
+	}
+}
+
+// work runs calls until none is left. Goexit in a function ends the goroutine:
+// another goes on.
+func (h *house) work() {
+	finished := false
+	defer func() {
+		if !finished {
+			h.dispatch.Schedule(h.work)
+		}
+	}()
+	for v, more := h.next(); v != nil; v, more = h.next() {
+		v.run(more)
+	}
+	finished = true
+}
+
+// next returns the call to run, and whether others wait; nil lets the goroutine
+// go.
+func (h *house) next() (v *visit, more bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.first < len(h.queue) {
+		v, h.queue[h.first] = h.queue[h.first], nil
+		h.first++
+		if h.first == len(h.queue) {
+			h.queue, h.first = h.queue[:0], 0
+		} else if h.first >= 1024 && h.first*2 >= len(h.queue) {
+			h.queue, h.first = append(h.queue[:0], h.queue[h.first:]...), 0
+		}
+		if v.begin() {
+			return v, h.first < len(h.queue)
+		}
+	}
+	h.running--
+	h.calm()
+	return nil, false
+}
+
+// status is what guests are told.
+func (h *house) status() *wire.Status {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return &wire.Status{
+		Running: uint32(h.running), Queued: uint32(len(h.queue) - h.first), Capacity: uint32(h.capacity),
+		Draining: h.phase == draining,
+	}
+}
+
+func (h *house) serving() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.phase == open
+}
+
+// lodge counts members.
+func (h *house) lodge(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.lodgers += n
+	h.calm()
+}

@@ -1,0 +1,248 @@
+package remote
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/troupe-go/troupe/internal/place"
+	"github.com/troupe-go/troupe/remote/wire"
+	"github.com/troupe-go/troupe/task"
+)
+
+var (
+	errLeft = errors.New("remote: the node that has sent the call is gone")
+	errGone = fmt.Errorf("%w: %w", context.Canceled, errLeft)
+)
+
+// visit is a call of somebody else, here.
+type visit struct {
+	guest  *guest
+	call   *wire.Call
+	task   string
+	method string
+	codec  string
+	begun  atomic.Bool // by whoever runs it or gives it back
+
+	mu   sync.Mutex
+	over error                   // why it was cancelled; nil: it was not
+	stop context.CancelCauseFunc // nil: its function has not begun
+}
+
+// begin takes the right to run the call, or to answer it without.
+func (v *visit) begin() bool { return v.begun.CompareAndSwap(false, true) }
+
+// run runs the call and answers it. more says that others wait here, whose
+// answers may share an envelope.
+func (v *visit) run(more bool) {
+	returned := false
+	defer func() {
+		if !returned { // runtime.Goexit in the function
+			v.settle(&wire.Answer{Failure: wire.EncodeError(fmt.Errorf("task %q: %w", v.task, task.ErrGoexit))}, "", false)
+		}
+	}()
+	started := time.Now()
+	p, err := v.outcome()
+	returned = true
+	a := &wire.Answer{Payload: p.Data, Ran: max(1, int64(time.Since(started)))}
+	if err != nil {
+		a.Failure, a.Payload, p.Codec = wire.EncodeError(err), nil, ""
+	}
+	v.settle(a, p.Codec, more)
+}
+
+// settle sends the answer.
+func (v *visit) settle(a *wire.Answer, codec string, more bool) {
+	a.Id = v.call.GetId()
+	g := v.guest
+	g.answer(v, a, codec)
+	switch {
+	case g.house.serial:
+		_ = g.conn.FlushWait() // its failure ends the connection, and that is noticed there
+	case more:
+		g.conn.Kick()
+	default:
+		g.conn.Flush()
+	}
+}
+
+// outcome does what the call asks for.
+func (v *visit) outcome() (wire.Payload, error) {
+	var none wire.Payload
+	f, err := v.guest.function(v.task)
+	if err != nil {
+		return none, err
+	}
+	ctx, end := v.context(f)
+	defer end()
+	switch id := v.call.GetMember(); {
+	case v.call.GetOp() == wire.Op_OPEN:
+		return none, v.openMember(ctx, f, id)
+	case v.call.GetOp() == wire.Op_CLOSE:
+		return none, v.guest.evict(id)
+	case id != 0:
+		return v.ask(ctx, id)
+	}
+	in, err := v.argument(f.In)
+	if err != nil {
+		return none, err
+	}
+	out, err := f.Call(ctx, in)
+	if err != nil {
+		return none, err
+	}
+	return v.result(f.Out, out)
+}
+
+func (v *visit) openMember(ctx context.Context, f *place.Function, id uint64) error {
+	if f.Kind != place.KindWorker {
+		return fmt.Errorf("remote: %q has no members", f.Name)
+	}
+	state, err := f.Open(ctx)
+	if err != nil {
+		return err
+	}
+	l := &lodger{function: f, state: state}
+	if err := v.guest.settle(id, l); err != nil {
+		return errors.Join(err, f.Close(state))
+	}
+	return nil
+}
+
+// ask calls a method of a member.
+func (v *visit) ask(ctx context.Context, id uint64) (p wire.Payload, err error) {
+	l, err := v.guest.visitLodger(id)
+	if err != nil {
+		return p, err
+	}
+	defer v.guest.leaveLodger(id, l)
+	m, err := l.function.Method(v.method)
+	if err != nil {
+		return p, err
+	}
+	if types := wire.MethodHash(m.In, m.Out); types != v.call.GetTypes() {
+		return p, &SchemaError{Task: v.task + " " + v.method, Node: v.guest.house.name,
+			Ours: "method of other types", Theirs: wire.TaskSchema("", m.In, m.Out).String()}
+	}
+	in, err := v.argument(m.In)
+	if err != nil {
+		return p, err
+	}
+	out, err := l.function.Run(ctx, m, l.state, in)
+	if err != nil {
+		return p, err
+	}
+	return v.result(m.Out, out)
+}
+
+// argument returns a pointer to what the call was given; nil if it has no
+// argument.
+func (v *visit) argument(t reflect.Type) (any, error) {
+	if t == nil {
+		return nil, nil
+	}
+	in := reflect.New(t).Interface()
+	p := wire.Payload{Codec: v.codec, Data: v.call.GetPayload()}
+	if err := wire.DecodeInto(v.guest.house.codecs, p, t, in); err != nil {
+		return nil, fmt.Errorf("remote: task %q on %s: argument: %w", v.task, v.guest.house.name, err)
+	}
+	return in, nil
+}
+
+func (v *visit) result(t reflect.Type, out any) (wire.Payload, error) {
+	p, err := wire.EncodeValue(v.guest.house.codecs, t, out, v.guest.house.maxPayload)
+	return p, nameFault(v.task, "result", err)
+}
+
+// nameFault says whose argument or result cannot be sent.
+func nameFault(name, what string, err error) error {
+	var large *PayloadError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &large):
+		return &PayloadError{Task: name, Size: large.Size, Max: large.Max}
+	}
+	return fmt.Errorf("remote: task %q: %s: %w", name, what, err)
+}
+
+// context is what the function is given, and what ends it.
+func (v *visit) context(f *place.Function) (context.Context, func()) {
+	h := v.guest.house
+	ctx, stop := context.WithCancelCause(context.Background())
+	end := func() { stop(nil) }
+	if left := v.call.GetRemaining(); left > 0 {
+		timed, free := context.WithTimeout(ctx, time.Duration(left))
+		ctx, end = timed, func() { free(); stop(nil) }
+	}
+	v.mu.Lock()
+	v.stop = stop
+	if v.over != nil {
+		stop(v.over)
+	}
+	v.mu.Unlock()
+	ctx = &visitContext{Context: ctx, info: place.Info{
+		Task: f.Name, Call: v.call.GetNumber(), Attempt: int(v.call.GetAttempt()), Worker: h.worker, Node: h.name,
+	}}
+	if set, lease := v.call.GetLimits(), v.call.GetLease(); set != "" || lease != nil {
+		ctx = v.guest.limits.context(ctx, set, lease)
+	}
+	if h.tracers == nil {
+		return ctx, end
+	}
+	return h.trace(ctx, v, end)
+}
+
+// visitContext tells task.Info what runs.
+type visitContext struct {
+	context.Context
+	info place.Info
+}
+
+func (c *visitContext) Value(key any) any {
+	if _, ok := key.(place.InfoKey); ok {
+		return c.info
+	}
+	return c.Context.Value(key)
+}
+
+// cancel does what the sender of the call wants: to end it, or to have it back
+// if it has not begun.
+func (v *visit) cancel(c *wire.Cancel) {
+	if c.GetRecall() {
+		v.guest.giveBack(v)
+		return
+	}
+	cause := wire.DecodeError(c.GetCause())
+	if cause == nil {
+		cause = context.Canceled
+	}
+	if v.begin() {
+		v.guest.answer(v, &wire.Answer{Id: v.call.GetId(), Failure: wire.EncodeError(cause)}, "")
+		v.guest.conn.Kick()
+		return
+	}
+	v.halt(cause)
+}
+
+// halt ends the context of the function, now or when it begins.
+func (v *visit) halt(cause error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.over == nil {
+		v.over = cause
+	}
+	if v.stop != nil {
+		v.stop(cause)
+	}
+}
+
+// abandon ends a call that nobody waits for any more.
+func (v *visit) abandon() {
+	v.begin()
+	v.halt(errGone)
+}
