@@ -32,6 +32,7 @@ EXAMPLES := $(patsubst examples/%/main.go,%,$(wildcard examples/*/main.go))
 # What make examples passes to an example, where its default takes too long.
 ARGS_checksum := -workers 2 internal
 ARGS_labels := -n 600
+ARGS_nodes := -n 400
 
 ##@ Everyday
 
@@ -44,6 +45,10 @@ help: ## this list
 .PHONY: demo
 demo: ## hash the source of the Go installation with a pool of workers
 	@$(GO) run ./examples/checksum $(DEMO_ARGS)
+
+.PHONY: demo-nodes
+demo-nodes: ## three worker processes, one of which is killed half-way: nothing is lost
+	@$(GO) run ./examples/nodes $(DEMO_ARGS)
 
 .PHONY: check
 check: fmt generated vet lint test examples vuln ## everything that CI checks

@@ -60,6 +60,24 @@
 // In the rows where that call waits, it was made right behind the one that
 // panics. Protoactor tells no caller of a panic, so it is not in the others.
 //
+// Remote: a server in another process of this program, reached over loopback,
+// sends back what it was given; each call has its own payload, and each answer
+// is compared with it. Both processes share the cores. So many goroutines each
+// wait for their call; the stream of gRPC and "troupe Submit" keep as many in
+// flight from one goroutine, which takes the answers in order. Protoactor has a
+// node on either side and asks with its own RequestFuture. In the row of
+// 10 MB (of a million bytes) a cell is the time of one call, there and back.
+//
+// Child processes: the same, placed in children that run one call at a time.
+// Peers start the processes themselves, call them in turn, and let them run
+// whatever comes at the same time.
+//
+// Killed and frozen: kill -9 and SIGSTOP, until the last of the calls that the
+// process was running has failed. A frozen one is noticed after three missed
+// heartbeats of 500 ms; no peer notices it without more configuration, and a
+// request of protoactor's notices neither, so they are not there. A child process
+// is replaced by troupe, and by the peer's row itself.
+//
 // 10,000,000 items: a lazy sequence in, results in order, out of one loop. The
 // cell is by how much the heap, dead objects included, was larger at most than
 // before.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/troupe-go/troupe/bench/internal/harness"
+	"github.com/troupe-go/troupe/remote"
 )
 
 // modules are those whose versions are printed.
@@ -25,9 +26,14 @@ var modules = []string{
 	"github.com/sourcegraph/conc",
 	"github.com/gammazero/workerpool",
 	"github.com/asynkron/protoactor-go",
+	"google.golang.org/grpc",
 }
 
 func main() {
+	remote.Main()
+	if isServer() {
+		os.Exit(runServer(os.Stdin, os.Stdout, os.Stderr))
+	}
 	if harness.IsChild() {
 		// Not a ctx that can end: watching one costs every competitor something.
 		os.Exit(harness.RunChild(context.Background(), rows()))

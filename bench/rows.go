@@ -28,6 +28,9 @@ func rows() []harness.Row {
 		stateRows(),
 		crowdRows(),
 		restartRows(),
+		remoteRows(),
+		childRows(),
+		lossRows(),
 	)
 }
 

@@ -76,6 +76,11 @@ func (c Config) filled() (Config, error) {
 	if _, _, err := net.SplitHostPort(c.Listen); err != nil {
 		fault("Listen %q: %w: want host:port", c.Listen, err)
 	}
+	if c.Advertise != "" {
+		if _, _, err := net.SplitHostPort(c.Advertise); err != nil {
+			fault("Advertise %q: %w: want host:port", c.Advertise, err)
+		}
+	}
 	if c.Capacity < 0 {
 		fault("Capacity %d: want at least 1, or 0 for GOMAXPROCS", c.Capacity)
 	}

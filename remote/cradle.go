@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync"
@@ -112,10 +113,10 @@ func (n *nursery) lull(ctx context.Context) {
 // all; with mu held.
 func (s *seat) rest(resting bool) {
 	switch {
-	case resting && s.leaving == nil:
-		s.leaving = errResting
+	case resting:
+		s.leaving = cmp.Or(s.leaving, errResting)
 		s.retire()
-	case !resting && s.leaving == errResting: //nolint:errorlint // set here
+	case s.leaving == errResting: //nolint:errorlint // set here
 		s.leaving = nil
 	}
 }

@@ -129,6 +129,7 @@ func (c *crew) board(f *flight, m *member) error {
 		f.desk.lend(f.call.Lease, f.permit)
 	}
 	s.flights[f.call.Id] = f
+	s.bytes += len(f.call.GetPayload())
 	s.total++
 	if f.call.GetOp() == wire.Op_RUN {
 		s.sent++
@@ -263,7 +264,7 @@ func (c *crew) update() {
 		c.allowed = allowed
 		c.pool.Allow(allowed)
 	}
-	if all := out == len(c.seats); all != (c.closed != nil) {
+	if all := out == len(c.seats); all != (c.closed != nil) && c.ctx.Err() == nil {
 		c.closed = nil
 		if all {
 			c.closed = c.refused()
@@ -298,8 +299,13 @@ func (c *crew) Stats() []place.Stat {
 func (c *crew) desert(why error) {
 	c.end(why)
 	c.tasks.Wait()
+	c.decline(why)
+}
+
+func (c *crew) decline(why error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = why
+	c.announce()
 	c.pool.Decline(why)
 }

@@ -1,7 +1,9 @@
 package remote
 
 import (
+	"fmt"
 	"sync"
+	"time"
 
 	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/internal/place"
@@ -19,7 +21,9 @@ type guest struct {
 
 	mu      sync.Mutex
 	gone    bool
+	last    uint64 // id of a call; they count up
 	visits  map[uint64]*visit
+	bytes   int // of their arguments
 	lodgers map[uint64]*lodger
 	known   map[string]*place.Function // of those asked for, what fits
 }
@@ -124,17 +128,24 @@ func (g *guest) function(name string) (*place.Function, error) {
 // take handles what has come.
 func (g *guest) take(e *wire.Envelope) {
 	if calls := e.GetCalls(); len(calls) > 0 {
-		visits := make([]*visit, 0, len(calls))
+		visits, now := make([]*visit, 0, len(calls)), time.Now()
 		g.mu.Lock()
 		for _, c := range calls {
-			if g.visits[c.GetId()] != nil {
+			if c.GetId() <= g.last {
 				continue // nobody sends a call twice: it is run once
 			}
-			v := &visit{guest: g, call: c, task: e.Name(c.GetTask()), method: e.Name(c.GetMethod()), codec: e.Name(c.GetCodec())}
+			g.last = c.GetId()
+			g.bytes += len(c.GetPayload())
+			v := &visit{guest: g, call: c, came: now, task: e.Name(c.GetTask()), method: e.Name(c.GetMethod()), codec: e.Name(c.GetCodec())}
 			g.visits[c.GetId()] = v
 			visits = append(visits, v)
 		}
+		over := g.over()
 		g.mu.Unlock()
+		if over != nil {
+			g.conn.Close(over)
+			return
+		}
 		g.house.enter(visits)
 	}
 	for _, c := range e.GetCancels() {
@@ -151,6 +162,23 @@ func (g *guest) take(e *wire.Envelope) {
 	}
 }
 
+// What one connection may have here unanswered, far more than any owner sends.
+const (
+	mostVisits     = 1 << 16
+	mostVisitBytes = 256 << 20 // of arguments, beside one of the largest for each call that can run
+)
+
+// over says that the other side sends more than it was given credit for, if it
+// does; with mu held.
+func (g *guest) over() error {
+	most := mostVisitBytes + (g.house.capacity+len(g.lodgers))*g.house.maxPayload
+	if len(g.visits) <= mostVisits && g.bytes <= most {
+		return nil
+	}
+	return fmt.Errorf("remote: node %s: %d calls with %d bytes wait here for one connection: want at most %d with %d",
+		g.house.name, len(g.visits), g.bytes, mostVisits, most)
+}
+
 // giveBack answers a call that has not begun.
 func (g *guest) giveBack(v *visit) {
 	if v.begin() {
@@ -163,6 +191,7 @@ func (g *guest) giveBack(v *visit) {
 func (g *guest) answer(v *visit, a *wire.Answer, codec string) {
 	g.mu.Lock()
 	delete(g.visits, v.call.GetId())
+	g.bytes -= len(v.call.GetPayload())
 	g.mu.Unlock()
 	g.conn.AddAnswer(a, codec)
 }

@@ -33,7 +33,8 @@ type house struct {
 	phase   housePhase
 	queue   []*visit // from first on
 	first   int
-	running int
+	running int  // goroutines at work, or about to be
+	hiring  bool // one of them has not taken a call yet
 	lodgers int
 	guests  map[*guest]struct{}
 	quiet   chan struct{} // closed when a drain has nothing left to wait for
@@ -149,34 +150,41 @@ func (h *house) enter(visits []*visit) {
 	h.mu.Unlock()
 }
 
-// staff puts goroutines to work, as many as may be; with mu held.
+// staff puts a goroutine to work if one is needed and may be. One at a time is on
+// its way, and puts the next to work when it has taken a call: for quick ones a
+// few are enough. With mu held.
 func (h *house) staff() {
-	for n := len(h.queue) - h.first; n > 0 && h.running < h.capacity; n-- {
-		h.running++
-		h.dispatch.Schedule(h.work)
+	if h.hiring || h.first == len(h.queue) || h.running == h.capacity {
+		return
 	}
+	h.hiring = true
+	h.running++
+	h.dispatch.Schedule(func() { h.work(true) })
 }
 
 // work runs calls until none is left. Goexit in a function ends the goroutine:
 // another goes on.
-func (h *house) work() {
+func (h *house) work(hired bool) {
 	finished := false
 	defer func() {
 		if !finished {
-			h.dispatch.Schedule(h.work)
+			h.dispatch.Schedule(func() { h.work(false) })
 		}
 	}()
-	for v, more := h.next(); v != nil; v, more = h.next() {
+	for v, more := h.next(hired); v != nil; v, more = h.next(false) {
 		v.run(more)
 	}
 	finished = true
 }
 
 // next returns the call to run, and whether others wait; nil lets the goroutine
-// go.
-func (h *house) next() (v *visit, more bool) {
+// go. hired is set for the first call of one that staff has put to work.
+func (h *house) next(hired bool) (v *visit, more bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if hired {
+		h.hiring = false
+	}
 	for h.first < len(h.queue) {
 		v, h.queue[h.first] = h.queue[h.first], nil
 		h.first++
@@ -186,6 +194,7 @@ func (h *house) next() (v *visit, more bool) {
 			h.queue, h.first = append(h.queue[:0], h.queue[h.first:]...), 0
 		}
 		if v.begin() {
+			h.staff()
 			return v, h.first < len(h.queue)
 		}
 	}

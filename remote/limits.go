@@ -23,12 +23,12 @@ import (
 // proxy knows whose a late grant is, and both know how much is under way.
 
 const (
-	mostAsks  = 16384   // permits that are asked for or held over a connection
-	mostOwed  = 8 << 20 // bytes of answers that wait for a peer who does not read
-	mostName  = 1 << 10 // bytes of a key and of the name of a Set
-	mostKeys  = 1 << 10 // of a request
-	mostLate  = 1024    // messages that wait for a Limiter that takes its time
-	mostPast  = 1024    // released permits of a connection that can still pause
+	mostAsks  = 16384    // permits that are asked for or held over a connection
+	mostOwed  = 32 << 20 // bytes of answers that wait for a peer who does not read
+	mostName  = 1 << 10  // bytes of a key and of the name of a Set
+	mostKeys  = 1 << 10  // of a request
+	mostLate  = 1024     // messages that wait for a Limiter that takes its time
+	mostPast  = 1024     // released permits of a connection that can still pause
 	owedChunk = 64 << 10
 )
 
@@ -63,25 +63,26 @@ func poolLimits(l limits.Limiter) func(set string) limits.Limiter {
 	}
 }
 
-// toWire and fromWire change the type of amounts.
-func toWire(r limits.Request) map[string]int64 {
-	out := make(map[string]int64, len(r))
-	for key, n := range r {
-		out[key] = int64(n)
-	}
-	return out
+// toWire changes the type of amounts, and refuses what is too large to be sent.
+func toWire(r limits.Request) (map[string]int64, error) {
+	return amounts[int64](r)
 }
 
+// fromWire is toWire on the other side, which has to check all the same.
 func fromWire(r map[string]int64) (limits.Request, error) {
+	return amounts[int](r)
+}
+
+func amounts[To, From int | int64](r map[string]From) (map[string]To, error) {
 	if len(r) > mostKeys {
-		return nil, fmt.Errorf("remote: a request of %d keys, want at most %d", len(r), mostKeys)
+		return nil, &limits.RequestError{Reason: fmt.Sprintf("%d keys, a request to elsewhere has at most %d", len(r), mostKeys)}
 	}
-	out := make(limits.Request, len(r))
+	out := make(map[string]To, len(r))
 	for key, n := range r {
-		if err := checkAmount(key, n); err != nil {
+		if err := checkAmount(key, int64(n)); err != nil {
 			return nil, err
 		}
-		out[key] = int(n)
+		out[key] = To(n)
 	}
 	return out, nil
 }
@@ -89,10 +90,10 @@ func fromWire(r map[string]int64) (limits.Request, error) {
 // checkAmount refuses what a Limiter need not see.
 func checkAmount(key string, n int64) error {
 	if len(key) > mostName {
-		return fmt.Errorf("remote: a key of %d bytes, want at most %d", len(key), mostName)
+		return &limits.RequestError{Key: key[:16] + "...", Reason: fmt.Sprintf("a key of %d bytes, elsewhere it may have %d", len(key), mostName)}
 	}
 	if n > math.MaxInt || n < math.MinInt {
-		return &limits.RequestError{Key: key, Reason: fmt.Sprintf("%d is more than an int has room for here", n)}
+		return &limits.RequestError{Key: key, Reason: fmt.Sprintf("%d is more than an int has room for there", n)}
 	}
 	return nil
 }

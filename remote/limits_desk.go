@@ -16,10 +16,11 @@ import (
 // what that holds when the connection ends. The other side is not trusted: ids
 // that it does not have, or has used before, do nothing.
 //
-// Sets and Pools are asked on the goroutine that reads the connection, so that
-// what a function has released is back before its answer is taken. Somebody's
-// own Limiter may block: it is asked on another goroutine, which is there while
-// there is something to ask.
+// The reader of the connection waits while Sets and Pools are asked, so that what
+// a function has released is back before its answer is taken. Somebody's own
+// Limiter may block: it does not wait for that one, which has a goroutine while
+// there is something to ask. That goroutine may outlive the connection, if the
+// Limiter does not return.
 type limitsDesk struct {
 	conn *link.Conn
 	find func(set string) limits.Limiter

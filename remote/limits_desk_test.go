@@ -239,6 +239,7 @@ func TestTheDeskEndsTheConnectionOfWhoDoesNotRead(t *testing.T) {
 	inLimitsWorld(t, 1, func(t *testing.T, w *limitsWorld) {
 		conn, peer := w.pair()
 		desk := newLimitsDesk(conn, func(string) limits.Limiter { return set })
+		desk.out.most = 128 << 10
 		served, hang := make(chan error, 1), make(chan struct{})
 		go func() { served <- conn.Serve(func(m *wire.Envelope) { desk.receive(m.GetLimits()) }) }()
 		both := make(chan error, 1)
@@ -305,4 +306,12 @@ func TestAGrantThatComesAfterTheEndGoesBack(t *testing.T) {
 		o.Granted(p, err)
 		wantFree(t, set)
 	})
+}
+
+func TestTheLimitsOfAPoolHaveOneName(t *testing.T) {
+	set := limits.MustNew(limits.Resource("db", 1))
+	find := poolLimits(set)
+	if find(limitsOfPool) != limits.Limiter(set) || find("other") != nil || find("") != nil || poolLimits(nil)(limitsOfPool) != nil {
+		t.Error("want the Set under its name only")
+	}
 }

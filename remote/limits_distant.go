@@ -38,8 +38,12 @@ func (l *distantLimits) Acquire(ctx context.Context, r limits.Request) (*limits.
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
+	request, err := toWire(r)
+	if err != nil {
+		return nil, err
+	}
 	w := newLimitsWaiter()
-	ticket, err := l.from.ask(l.set, toWire(r), w)
+	ticket, err := l.from.ask(l.set, request, w)
 	if err != nil {
 		return nil, err
 	}
@@ -56,7 +60,11 @@ func (l *distantLimits) Acquire(ctx context.Context, r limits.Request) (*limits.
 
 // TryAcquire implements limits.Limiter.
 func (l *distantLimits) TryAcquire(r limits.Request) (*limits.Permit, error) {
-	return l.from.try(l.set, toWire(r))
+	request, err := toWire(r)
+	if err != nil {
+		return nil, err
+	}
+	return l.from.try(l.set, request)
 }
 
 // Stats implements limits.Limiter. Without an answer there are none.
@@ -75,7 +83,11 @@ func (l *distantLimits) Enqueue(r limits.Request, to limits.Grantee) (*limits.Pe
 	if to == nil {
 		return nil, nil, errNilGrantee
 	}
-	ticket, err := l.from.ask(l.set, toWire(r), granteeAsker{to})
+	request, err := toWire(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	ticket, err := l.from.ask(l.set, request, granteeAsker{to})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -129,7 +141,12 @@ type limitsKeeper struct {
 }
 
 // Update implements limits.Keeper.
-func (k *limitsKeeper) Update(key string, used int) error { return k.proxy.update(k.id, key, used) }
+func (k *limitsKeeper) Update(key string, used int) error {
+	if err := checkAmount(key, int64(used)); err != nil {
+		return err
+	}
+	return k.proxy.update(k.id, key, used)
+}
 
 // Release implements limits.Keeper.
 func (k *limitsKeeper) Release() {
@@ -140,6 +157,9 @@ func (k *limitsKeeper) Release() {
 
 // Pause implements limits.Keeper.
 func (k *limitsKeeper) Pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	k.proxy.send(&wire.Limits{Pauses: []*wire.Pause{{Permit: k.id, Duration: int64(d)}}})
 }
 

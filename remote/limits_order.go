@@ -97,6 +97,9 @@ func (o *limitsOrder) wait(l limits.Limiter, r limits.Request) {
 // Granted implements limits.Grantee, and ends all other orders, too.
 func (o *limitsOrder) Granted(p *limits.Permit, err error) {
 	d := o.desk
+	if p == nil && err == nil {
+		err = errNoAnswer
+	}
 	var config map[string]string
 	if p != nil {
 		guard(nobody, func() { config = p.Config() })

@@ -15,6 +15,7 @@ import (
 // ends the connection before the answers take much memory.
 type limitsPost struct {
 	conn  *link.Conn
+	most  int // bytes of answers that wait, or are being written
 	tasks sync.WaitGroup
 
 	mu      sync.Mutex
@@ -25,7 +26,7 @@ type limitsPost struct {
 	over    bool
 }
 
-func newLimitsPost(conn *link.Conn) *limitsPost { return &limitsPost{conn: conn} }
+func newLimitsPost(conn *link.Conn) *limitsPost { return &limitsPost{conn: conn, most: mostOwed} }
 
 // owedBytes is what an answer takes beside its content, in memory.
 const owedBytes = 128
@@ -38,7 +39,7 @@ func (p *limitsPost) add(l *wire.Limits) {
 	if p.over {
 		return
 	}
-	if p.size += size; p.size > mostOwed {
+	if p.size += size; p.size > p.most {
 		p.over, p.owed = true, nil
 		p.conn.Close(fmt.Errorf("remote: %s asks for permits and does not read the answers", p.conn.Peer().Name))
 		return

@@ -51,26 +51,39 @@ func ShareLimits(n *Node, name string, s *limits.Set) error {
 // [limits.Limiter], and is a [limits.Queuer]; n is the node of this process.
 //
 // The first use connects; all Limiters of n for one addr share the connection,
-// and it is kept until n stops. While the node cannot be reached, Acquire waits
+// which is kept until n stops, and made anew after a loss when it is needed. While the node cannot be reached, Acquire waits
 // until it can or ctx ends, in its turn, also across a loss of the connection.
 // TryAcquire waits for the connection that is being made, and returns an error
 // that matches [limits.ErrUnavailable] if that fails; Stats then are nil.
 // [ErrRefused], and a name under which nothing is shared, fail at once.
+// [task.New] asks for the Stats of a Limiter that it is given without Cost, and so
+// blocks for that long.
 //
 // A permit ends with the connection over which it came: its owner takes it
 // back, Update returns an error that matches [task.ErrLost], Release does
 // nothing. At most 16384 permits can be asked for and held over a connection. A
 // permit can still Pause after its Release while it is among the last 1024.
-// After the stop of n everything fails with [ErrNodeStopped]. A nil Node and an
-// addr that is not host:port are the error of every use.
+// After the stop of n everything fails with [ErrNodeStopped]. A nil Node, an addr
+// that is not host:port and a name above 1 KiB are the error of every use.
 func LimitsAt(n *Node, addr, name string) limits.Limiter {
-	if n == nil {
-		return &distantLimits{from: noLimits{errors.New("remote: LimitsAt: nil Node")}, set: name}
-	}
-	if _, _, err := net.SplitHostPort(addr); err != nil {
-		return &distantLimits{from: noLimits{fmt.Errorf("remote: LimitsAt: %q: want host:port: %w", addr, err)}, set: name}
+	if err := checkAt(n, addr, name); err != nil {
+		return &distantLimits{from: noLimits{err}, set: name}
 	}
 	return &distantLimits{from: n.far.at(n, addr), set: name}
+}
+
+func checkAt(n *Node, addr, name string) error {
+	var faults []error
+	if n == nil {
+		faults = append(faults, errors.New("remote: LimitsAt: nil Node"))
+	}
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		faults = append(faults, fmt.Errorf("remote: LimitsAt: %q: want host:port: %w", addr, err))
+	}
+	if len(name) > mostName {
+		faults = append(faults, fmt.Errorf("remote: LimitsAt: a name of %d bytes, want at most %d", len(name), mostName))
+	}
+	return errors.Join(faults...)
 }
 
 // noLimits is the source of a Limiter that was made wrongly.

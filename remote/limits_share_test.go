@@ -3,6 +3,7 @@ package remote
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -151,6 +152,7 @@ func TestWhatCannotBeAskedFailsAtOnce(t *testing.T) {
 			"refused":      {l: LimitsAt(b, guarded.Addr(), "x"), is: ErrRefused, text: guarded.Addr()},
 			"nil Node":     {l: LimitsAt(nil, a.Addr(), "x"), text: "nil Node"},
 			"address":      {l: LimitsAt(b, "nowhere", "x"), text: "host:port"},
+			"long name":    {l: LimitsAt(b, a.Addr(), strings.Repeat("n", 1025)), text: "1025 bytes"},
 		}
 		for name, c := range cases {
 			_, err := c.l.Acquire(t.Context(), nil)
@@ -168,8 +170,39 @@ func TestWhatCannotBeAskedFailsAtOnce(t *testing.T) {
 		if _, _, err := l.Enqueue(nil, nil); err == nil {
 			t.Error("a nil Grantee was taken")
 		}
-		if _, err := l.Acquire(nil, nil); err == nil { //nolint:staticcheck // on purpose
+		var none context.Context
+		if _, err := l.Acquire(none, nil); err == nil {
 			t.Error("a nil context was taken")
+		}
+	})
+}
+
+func TestRequestsThatAreTooLargeToBeSentAreErrors(t *testing.T) {
+	inLimitsWorld(t, 1, func(t *testing.T, w *limitsWorld) {
+		a, b := w.node("a"), w.node("b")
+		share(t, a, "x", limits.Rate("r", 1, time.Second))
+		l := LimitsAt(b, a.Addr(), "x")
+		many := make(limits.Request)
+		for i := range 1025 {
+			many[fmt.Sprint(i)] = 0
+		}
+		p := take(t, l, limits.Request{"r": 1})
+		for _, r := range []limits.Request{many, {strings.Repeat("k", 1<<25): 1}} {
+			_, err := l.Acquire(t.Context(), r)
+			_, errTry := l.TryAcquire(r)
+			_, _, errQueue := l.(limits.Queuer).Enqueue(r, panicking{})
+			var wrong *limits.RequestError
+			for _, err := range []error{err, errTry, errQueue} {
+				if !errors.As(err, &wrong) || len(err.Error()) > 200 {
+					t.Errorf("got %v, want a short *limits.RequestError", err)
+				}
+			}
+		}
+		if err := p.Update(strings.Repeat("k", 1<<25), 1); err == nil || len(err.Error()) > 200 {
+			t.Errorf("Update: got %v, want a short error", err)
+		}
+		if err := p.Update("r", 0); err != nil {
+			t.Errorf("the connection has not outlived that: %v", err)
 		}
 	})
 }
@@ -209,7 +242,8 @@ func TestAcquireWaitsOnAcrossALoss(t *testing.T) {
 		set := share(t, a, "x", limits.Resource("db", 1))
 		l := LimitsAt(b, a.Addr(), "x")
 		held := take(t, l, nil)
-		ours := take2(t, set)
+		ours := acquiring(t.Context(), set, nil)
+		synctest.Wait()
 		first := acquiring(t.Context(), l, nil)
 		synctest.Wait()
 		second := acquiring(t.Context(), l, nil)
@@ -239,16 +273,14 @@ func TestAcquireWaitsOnAcrossALoss(t *testing.T) {
 		synctest.Wait()
 		wantIdle(t, set)
 		w.net.Cut("a", "b")
-		synctest.Wait() // nobody waits: nothing dials
+		time.Sleep(time.Minute)
+		if n := w.net.Open(); n != 0 {
+			t.Errorf("got %d open ends while nobody asks, want none", n)
+		}
 		take(t, l, nil).Release()
+		synctest.Wait()
+		wantIdle(t, set)
 	})
-}
-
-// take2 waits for a Set on a goroutine, and is in its queue when it returns.
-func take2(t *testing.T, set *limits.Set) <-chan grant {
-	c := acquiring(t.Context(), set, nil)
-	synctest.Wait()
-	return c
 }
 
 func TestWhatIsAskedEndsWithTheNode(t *testing.T) {

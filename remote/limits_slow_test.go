@@ -46,7 +46,9 @@ func TestALimiterOfTheProgramIsAskedFromElsewhere(t *testing.T) {
 				return 0, err
 			}
 			defer p.Release()
-			wantStat(t, l, 1, 0)
+			if stats := l.Stats(); len(stats) != 1 || stats[0].Used != 1 {
+				t.Errorf("got %+v, want one used", stats)
+			}
 			if _, err := l.TryAcquire(nil); !errors.Is(err, limits.ErrUnavailable) {
 				t.Errorf("got %v, want ErrUnavailable", err)
 			}
@@ -148,10 +150,33 @@ func TestAGranteeThatEndsTheGoroutineEndsTheConnectionOnly(t *testing.T) {
 		e.peer.AddLimits(&wire.Limits{Releases: []uint64{p}})
 		e.peer.Flush()
 		<-g.told
-		synctest.Wait()
+		<-e.conn.Done()
+		if err := e.conn.Err(); !errors.Is(err, errEndedInside) {
+			t.Errorf("got %v, want %v", err, errEndedInside)
+		}
 		wantFree(t, set)
-		if got := e.say(&wire.Limits{Acquires: []*wire.Acquire{acquireOf(2)}}); len(got) != 1 || got[0].GetPermit() == 0 {
-			t.Errorf("got %v, want a permit: guard has kept the goroutine's end from us", got)
+	})
+}
+
+// panicking is a Grantee that panics.
+type panicking struct{}
+
+func (panicking) Granted(*limits.Permit, error) { panic("in Granted") }
+
+func TestAPermitOfAGranteeThatPanicsGoesBack(t *testing.T) {
+	inLimitsWorld(t, 1, func(t *testing.T, w *limitsWorld) {
+		a, b := w.node("a"), w.node("b")
+		set := share(t, a, "x", limits.Resource("db", 1))
+		l := LimitsAt(b, a.Addr(), "x").(limits.Queuer)
+		for _, g := range []limits.Grantee{panicking{}, goexiting{told: make(chan struct{})}} {
+			if _, _, err := l.Enqueue(nil, g); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			wantFree(t, set)
+		}
+		if got := set.Stats()[0].Granted; got != 2 {
+			t.Errorf("got %d granted, want 2", got)
 		}
 	})
 }
@@ -163,7 +188,9 @@ func TestASharedLimitIsTheLimitsOfATask(t *testing.T) {
 		set := share(t, a, "x", limits.Resource("db", 1))
 		distant := LimitsAt(b, a.Addr(), "x")
 		slow := func(ctx context.Context, x int) (int, error) {
-			wantStat(t, set, 1, set.Stats()[0].Waiting)
+			if got := set.Stats()[0].Used; got != 1 {
+				t.Errorf("got %d used, want 1", got)
+			}
 			time.Sleep(time.Second)
 			return x, limits.PermitFrom(ctx).Update("none", 1)
 		}

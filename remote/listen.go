@@ -1,9 +1,11 @@
 package remote
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"net"
+	"sync"
 
 	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/remote/wire"
@@ -16,7 +18,7 @@ const (
 
 // accept takes connections until the node stops.
 func (n *Node) accept() {
-	greeting := make(chan struct{}, mostGreeting)
+	g := greeters{waiting: make(map[net.Conn]*list.Element)}
 	for {
 		nc, err := n.listener.Accept()
 		if err != nil {
@@ -29,21 +31,45 @@ func (n *Node) accept() {
 			}
 			continue
 		}
-		select {
-		case greeting <- struct{}{}:
-		default: // more would cost memory before anybody has shown who he is
-			_ = nc.Close()
-			continue
-		}
 		if !n.keep(nc) {
 			_ = nc.Close()
-			<-greeting
 			continue
 		}
+		g.enter(nc)
 		n.tasks.Go(func() {
 			defer n.drop(nc)
-			n.attend(nc, func() { <-greeting })
+			defer g.leave(nc)
+			n.attend(nc, func() { g.leave(nc) })
 		})
+	}
+}
+
+// greeters are the connections in their handshake. If there are too many, which
+// would cost memory before anybody has shown who he is, the oldest has to go: one
+// that is honest is quick, and never the oldest for long.
+type greeters struct {
+	mu      sync.Mutex
+	order   list.List // of net.Conn
+	waiting map[net.Conn]*list.Element
+}
+
+func (g *greeters) enter(nc net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.order.Len() >= mostGreeting {
+		oldest := g.order.Front()
+		delete(g.waiting, g.order.Remove(oldest).(net.Conn))
+		_ = oldest.Value.(net.Conn).Close()
+	}
+	g.waiting[nc] = g.order.PushBack(nc)
+}
+
+func (g *greeters) leave(nc net.Conn) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if e := g.waiting[nc]; e != nil {
+		g.order.Remove(e)
+		delete(g.waiting, nc)
 	}
 }
 

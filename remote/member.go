@@ -20,7 +20,7 @@ type member struct {
 
 // Open implements place.Site.
 func (c *crew) Open(ctx context.Context) (place.Member, error) {
-	for {
+	for losses := 0; ; {
 		m, changed, err := c.reserve()
 		if err != nil {
 			return nil, err
@@ -34,16 +34,21 @@ func (c *crew) Open(ctx context.Context) (place.Member, error) {
 			}
 		}
 		err = c.exchange(ctx, m.flight(wire.Op_OPEN), m, false)
-		var undone *place.Undone
-		switch {
-		case err == nil:
+		if err == nil {
 			return m, nil
-		case errors.As(err, &undone): // the seat was lost before
-			c.strike(m)
-			continue
 		}
 		c.strike(m)
-		return nil, err
+		var undone *place.Undone
+		var lost *place.Lost
+		switch {
+		case errors.As(err, &undone): // the seat was lost before
+		case errors.As(err, &lost): // while it was opened, perhaps because of it
+			if losses++; losses == mostLosses {
+				return nil, lost.Err
+			}
+		default:
+			return nil, err
+		}
 	}
 }
 
@@ -52,11 +57,14 @@ func (c *crew) Open(ctx context.Context) (place.Member, error) {
 func (c *crew) reserve() (m *member, changed chan struct{}, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.closed != nil {
-		return nil, nil, c.closed
+	if c.closed != nil { // which is no failure of the member
+		return nil, nil, &place.Loss{Err: c.closed, Free: true}
 	}
 	var best *seat
 	for _, s := range c.seats {
+		if s.untried() && c.perSeat == 0 {
+			return nil, c.changed, nil // or all would live where it answered first
+		}
 		full := c.perSeat > 0 && len(s.members) >= c.perSeat
 		if s.state == seated && !s.drains && !full && (best == nil || len(s.members) < len(best.members)) {
 			best = s
@@ -69,6 +77,11 @@ func (c *crew) reserve() (m *member, changed chan struct{}, err error) {
 	m = &member{crew: c, seat: best, conn: best.conn, id: c.nextID}
 	best.members[m] = struct{}{}
 	return m, nil, nil
+}
+
+// untried reports whether it will be known soon if the seat is any good.
+func (s *seat) untried() bool {
+	return s.state == vacant && s.err == errNotTried || s.state == waiting && s.capacity == 0
 }
 
 // strike gives the room of a member back.

@@ -173,11 +173,16 @@ func (n *Node) finish() {
 	close(n.gone)
 }
 
-// hire makes a crew known to the node for as long as its pool runs.
-func (n *Node) hire(c *crew) {
+// hire makes a crew known to the node for as long as its pool runs; false if the
+// node has stopped.
+func (n *Node) hire(c *crew) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.stopped {
+		return false
+	}
 	n.crews[c] = struct{}{}
+	return true
 }
 
 func (n *Node) dismiss(c *crew) {

@@ -128,7 +128,7 @@ func refusal[In, Out any](t *testing.T, far *task.Task[In, Out]) error {
 	return err
 }
 
-func TestATaskOfOtherTypesIsRefused(t *testing.T) {
+func TestATaskOfOtherTypesIsRefusedByItsNode(t *testing.T) {
 	b := serving(t, remote.Config{}, "square", func(_ context.Context, s string) (int, error) { return len(s), nil })
 	a := newSite(t, remote.Config{})
 	err := refusal(t, placed[int, int](a, "square", nil, b))

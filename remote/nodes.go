@@ -80,7 +80,10 @@ type hired struct {
 // Start implements place.Site.
 func (h *hired) Start(pool place.Pool) {
 	h.crew.Start(pool)
-	h.node.hire(h.crew)
+	if !h.node.hire(h.crew) {
+		h.crew.end(ErrNodeStopped)
+		h.crew.tasks.Go(func() { h.crew.decline(ErrNodeStopped) }) // the pool's lock is held here
+	}
 }
 
 // Stop implements place.Site.

@@ -42,11 +42,12 @@ func (n *nursery) man(s *seat) {
 	ctx := n.crew.ctx
 	for life, ok := n.cradle.await(ctx, 0); ok; life, ok = n.cradle.await(ctx, life) {
 		err := n.raise(s)
+		n.note(s, err)
 		switch {
 		case errors.Is(err, errRecycled), errors.Is(err, errResting), ctx.Err() != nil:
 			n.vacate(s, vacant, err, true)
 		case isUnfit(err):
-			n.vacate(s, refused, err, true)
+			n.vacate(s, refused, fmt.Errorf("%w; what runs in child processes has to be made before remote.Main, in a variable of a package", err), true)
 			life++
 		case overdue(err):
 			n.restarted(n.vacate(s, vacant, err, true))
@@ -57,6 +58,18 @@ func (n *nursery) man(s *seat) {
 				life++
 			}
 		}
+	}
+}
+
+// note logs the end of a child.
+func (n *nursery) note(s *seat, err error) {
+	log := n.crew.log().With("task", n.crew.job.Name, "process", s.name)
+	switch {
+	case n.crew.ctx.Err() != nil:
+	case errors.Is(err, errRecycled), errors.Is(err, errResting):
+		log.Debug("troupe: a child process has left", "reason", err)
+	default:
+		log.Warn("troupe: a child process was lost", "error", err)
 	}
 }
 
@@ -125,7 +138,12 @@ func (n *nursery) ask(ctx context.Context, f failure) supervisor.Verdict {
 	case <-ctx.Done():
 		return supervisor.Verdict{Directive: supervisor.Stop, Err: f.err}
 	}
-	return <-f.verdict
+	select {
+	case v := <-f.verdict:
+		return v
+	case <-ctx.Done(): // or Decide has ended its goroutine
+		return supervisor.Verdict{Directive: supervisor.Stop, Err: f.err}
+	}
 }
 
 // judge answers, one at a time: the policy's Decide is the user's.

@@ -12,6 +12,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unsafe"
 
 	"go.uber.org/goleak"
 
@@ -67,6 +68,7 @@ var deeds = map[string]func(ctx context.Context, o order) (string, error){
 		return fmt.Sprint(fall(1)), nil
 	},
 	"maps":  func(context.Context, order) (string, error) { writeMap(); return "", nil },
+	"wild":  func(context.Context, order) (string, error) { scribble(0xdead0000); return "", nil },
 	"hog":   func(context.Context, order) (string, error) { return hog(), nil },
 	"limit": func(context.Context, order) (string, error) { return fmt.Sprint(debug.SetMemoryLimit(-1)), nil },
 	"print": func(_ context.Context, o order) (string, error) {
@@ -119,7 +121,15 @@ func obey(ctx context.Context, o order) (string, error) {
 	return do(ctx, o)
 }
 
-func fall(n int) int { return fall(n+1) + fall(n+2) }
+func fall(n int) int {
+	if n == 0 {
+		return 0
+	}
+	return fall(n+1) + 1
+}
+
+//go:nocheckptr
+func scribble(at uintptr) { **(**int)(unsafe.Pointer(&at)) = 1 }
 
 func writeMap() {
 	m := make(map[int]int)

@@ -3,7 +3,6 @@ package remote
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/child"
@@ -13,19 +12,29 @@ import (
 )
 
 // Processes places a task in n child processes of this program, which are
-// started when the pool is and end with it. The program's main must begin with
-// [Main], as must TestMain in tests.
+// started when the pool is and end with it, also if this process is killed. The
+// program's main must begin with [Main], as must TestMain in tests; if it does
+// not, or has no such task in a variable of a package, Ready and calls fail and
+// say so.
 //
 // A child runs one call at a time. If it ends, by a crash, os.Exit or a signal,
 // the call that it was running fails with a [*task.CrashError], or with
-// [task.Idempotent] is tried once more; calls that were sent ahead go to others,
-// and the child is replaced, within the budget of [task.Supervise]: 10 in 10 s by
-// default, and if that is spent the pool ends with [task.ErrFailed]. A call that
-// ignores the end of its ctx, or a Timeout, is ended with its child after
-// [KillGrace].
+// [task.Idempotent] is tried once more; calls that were sent ahead go to others.
+// No call ends more than two children, whatever [task.Retries] says. The child is
+// replaced, within the budget of [task.Supervise]: 10 in 10 s by default, and if
+// that is spent the pool ends with [task.ErrFailed]. Its Decide is asked about a
+// CrashError; Resume replaces the child, too, and spends no budget. Its Scope
+// concerns the members of a worker only.
+//
+// A call whose ctx or [task.Timeout] ends is over at once for its caller; if its
+// function goes on for [KillGrace], the child is killed and replaced, which
+// spends no budget and is no crash to anybody else.
 //
 // A worker has one member in each child, n of them unless [task.Workers] says
-// fewer. What children print goes to the log of the System, line by line.
+// fewer; with [task.Concurrent], calls that run together are lost together. With
+// [task.IdleTimeout] the children of an idle pool end, and the next call starts
+// them. task.OnDemand is an error. What children print goes to the log of the
+// System, line by line, with the attributes task, process, pid and stream.
 func Processes(n int, opts ...ProcessOption) task.Placement {
 	p := &processes{n: n, grace: time.Second}
 	if n < 1 {
@@ -101,8 +110,8 @@ func KillGrace(d time.Duration) ProcessOption {
 func Env(entries ...string) ProcessOption {
 	return func(p *processes) error {
 		for _, e := range entries {
-			if i := strings.IndexByte(e, '='); i < 1 {
-				return fmt.Errorf("remote: Env(%q): want key=value", e)
+			if err := (child.Config{Env: []string{e}}).Check(); err != nil {
+				return fmt.Errorf("remote: Env(%q): %w", e, err)
 			}
 		}
 		p.env = append(p.env, entries...)

@@ -52,6 +52,7 @@ type seat struct {
 	capacity int
 	drains   bool
 	flights  map[uint64]*flight
+	bytes    int // of their arguments
 	members  map[*member]struct{}
 	total    uint64
 	late     uint64 // answers to calls that nobody waits for
@@ -78,9 +79,10 @@ func (s *seat) describe() string {
 }
 
 const (
-	aheadTime = int64(time.Millisecond)     // of work that may wait at a seat
-	mostAhead = 1024                        // calls that may wait there
-	stallTime = int64(5 * time.Millisecond) // without an answer, and what waits there is called back
+	aheadTime = int64(time.Millisecond)      // of work that may wait at a seat
+	mostAhead = 1024                         // calls that may wait there
+	mostBytes = 64 << 20                     // of arguments under way, from which on nothing is sent ahead
+	stallTime = int64(20 * time.Millisecond) // without an answer, and what waits there is called back
 )
 
 // window is how many calls may be under way: what the seat runs at once, and so
@@ -101,7 +103,7 @@ func (s *seat) share() int {
 	switch {
 	case s.state != seated:
 		return 0
-	case s.stalled:
+	case s.stalled, s.bytes >= mostBytes:
 		return s.capacity
 	case s.pace == 0:
 		return s.capacity + 1
@@ -232,6 +234,7 @@ func (s *seat) comeHome(e *wire.Envelope) []*flight {
 			continue
 		}
 		delete(s.flights, a.GetId())
+		s.bytes -= len(f.call.GetPayload())
 		if a.GetUndone() && f.call.GetOp() == wire.Op_RUN {
 			s.sent--
 		}
@@ -287,6 +290,7 @@ func (s *seat) vacate(state seatState, why error, outcome func(i int, f *flight)
 		}
 	}
 	s.state, s.err, s.conn, s.capacity, s.pace, s.sent = state, why, nil, 0, 0, 0
+	s.bytes = 0
 	s.leaving, s.doomed, s.doom = nil, nil, nil
 	if s.stall != nil {
 		s.stall.Stop()

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/remote/wire"
@@ -58,8 +59,15 @@ func newStranger(t *testing.T, nc net.Conn, conn *link.Conn) *stranger {
 func hears[T any](s *stranger, what string, pick func(*wire.Envelope) (T, bool)) T {
 	s.t.Helper()
 	for {
-		if v, ok := pick(await(s.t, what, s.said)); ok {
-			return v
+		select {
+		case e := <-s.said:
+			if v, ok := pick(e); ok {
+				return v
+			}
+		case err := <-s.over:
+			s.t.Fatalf("%s did not come: %v", what, err)
+		case <-time.After(patience):
+			s.t.Fatalf("%s did not come", what)
 		}
 	}
 }

@@ -96,11 +96,11 @@ func TestSlowStrangersTakeNobodysPlace(t *testing.T) {
 }
 
 func TestHundredsOfNodesAreServed(t *testing.T) {
-	b := serving(t, remote.Config{}, "square", square)
+	b := serving(t, remote.Config{Heartbeat: 2 * time.Second}, "square", square)
 	far := placed[int, int](newSite(t, remote.Config{}), "square", nil, b)
 	var all []*stranger
 	for range 300 {
-		all = append(all, intrude(t, b.node.Addr(), link.Config{}, intTask("square")))
+		all = append(all, intrude(t, b.node.Addr(), link.Config{Heartbeat: 2 * time.Second}, intTask("square")))
 	}
 	for i, s := range all {
 		s.conn.AddCall(&wire.Call{Id: 1, Attempt: 1, Payload: []byte{byte(i % 20)}}, wire.Names{Task: "square", Codec: "cbor"})
@@ -209,10 +209,17 @@ func TestStrangersReachNobodysCalls(t *testing.T) {
 	}
 	s.conn.SetStatus(&wire.Status{Capacity: 1, Draining: true})
 	s.conn.SetWelcome(&wire.Welcome{})
-	s.conn.AddCall(&wire.Call{Id: 1, Attempt: 1, Payload: []byte{6}}, wire.Names{Task: "wait", Codec: "cbor"})
+	s.conn.AddCall(&wire.Call{Id: 100, Attempt: 1, Payload: []byte{6}}, wire.Names{Task: "wait", Codec: "cbor"})
 	s.conn.Flush()
-	if x := await(t, "the stranger's call", l.began); x != 6 {
-		t.Errorf("ran %d", x)
+	select {
+	case x := <-l.began:
+		if x != 6 {
+			t.Errorf("ran %d", x)
+		}
+	case err := <-s.over:
+		t.Errorf("the stranger was turned away: %v", err)
+	case <-time.After(patience):
+		t.Error("the stranger's call was not run")
 	}
 	close(l.open)
 	if v := value(t, f); v != 5 {
@@ -271,6 +278,7 @@ func TestAnImpostorThatBreaksTheProtocolLosesItsCalls(t *testing.T) {
 	addr, arrived := impostor(t, link.Config{Heartbeat: beat}, &wire.Welcome{Serving: true, Tasks: []*wire.Announcement{intTask("square")}})
 	b := serving(t, remote.Config{}, "square", square)
 	far := placedAt[int, int](newSite(t, remote.Config{}), "square", []task.Option{task.Idempotent()}, addr, b.node.Addr())
+	far.PID() // starts it
 	s := await(t, "the connection", arrived)
 	s.conn.SetStatus(&wire.Status{Capacity: 1000})
 	s.conn.Flush()
@@ -287,4 +295,27 @@ func TestAnImpostorThatBreaksTheProtocolLosesItsCalls(t *testing.T) {
 			t.Errorf("got %d", v)
 		}
 	}
+}
+
+func TestAFloodOfCallsEndsItsConnectionOnly(t *testing.T) {
+	l := newLatch()
+	b := newSite(t, remote.Config{Capacity: 1})
+	offer(b, "wait", l.pass)
+	offer(b, "square", square)
+	b.serve()
+	s := intrude(t, b.node.Addr(), link.Config{Heartbeat: time.Minute}, intTask("wait"))
+	for id := uint64(1); id <= 70_000; id++ {
+		s.conn.AddCall(&wire.Call{Id: id, Attempt: 1, Payload: []byte{5}}, wire.Names{Task: "wait", Codec: "cbor"})
+		if id%1000 == 0 {
+			s.conn.Flush()
+		}
+	}
+	if err := await(t, "the end", s.over); err == nil {
+		t.Error("it ended without a reason")
+	}
+	if err := await(t, "the end of the call that ran", l.ended); err == nil {
+		t.Error("it ended without a reason")
+	}
+	far := placed[int, int](newSite(t, remote.Config{}), "square", nil, b)
+	serves(t, far)
 }

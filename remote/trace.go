@@ -23,18 +23,25 @@ func headers(ctx context.Context) map[string]string {
 	return carrier
 }
 
-// trace opens the span of a call; the function that is returned closes it.
-func (h *house) trace(ctx context.Context, v *visit, end func()) (context.Context, func()) {
-	ctx = propagator.Extract(ctx, propagation.MapCarrier(v.call.GetHeaders()))
-	ctx, span := h.tracers.Tracer("github.com/troupe-go/troupe").Start(ctx, v.task,
+// trace lets the trace of a call go on here: with a span, if there is a provider.
+// What ends the call ends that, too.
+func (h *house) trace(ctx context.Context, v *visit, end func(error)) (context.Context, func(error)) {
+	if from := v.call.GetHeaders(); len(from) > 0 {
+		ctx = propagator.Extract(ctx, propagation.MapCarrier(from))
+	}
+	if h.tracers == nil {
+		return ctx, end
+	}
+	ctx, span := h.tracers.Tracer("github.com/troupe-go/troupe/remote").Start(ctx, v.task,
 		trace.WithSpanKind(trace.SpanKindConsumer),
 		trace.WithAttributes(attribute.String("troupe.task", v.task), attribute.String("troupe.node", h.name),
 			attribute.Int64("troupe.call", int64(v.call.GetNumber())), attribute.Int("troupe.attempt", int(v.call.GetAttempt()))))
-	return ctx, func() {
-		if err := context.Cause(ctx); err != nil {
+	return ctx, func(err error) {
+		if err != nil {
+			span.RecordError(err)
 			span.SetStatus(codes.Error, err.Error())
 		}
-		end()
 		span.End()
+		end(err)
 	}
 }

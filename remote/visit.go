@@ -26,6 +26,7 @@ type visit struct {
 	task   string
 	method string
 	codec  string
+	came   time.Time   // its deadline counts from then
 	begun  atomic.Bool // by whoever runs it or gives it back
 
 	mu   sync.Mutex
@@ -71,14 +72,13 @@ func (v *visit) settle(a *wire.Answer, codec string, more bool) {
 }
 
 // outcome does what the call asks for.
-func (v *visit) outcome() (wire.Payload, error) {
-	var none wire.Payload
+func (v *visit) outcome() (none wire.Payload, err error) {
 	f, err := v.guest.function(v.task)
 	if err != nil {
 		return none, err
 	}
 	ctx, end := v.context(f)
-	defer end()
+	defer func() { end(err) }()
 	switch id := v.call.GetMember(); {
 	case v.call.GetOp() == wire.Op_OPEN:
 		return none, v.openMember(ctx, f, id)
@@ -171,13 +171,13 @@ func nameFault(name, what string, err error) error {
 }
 
 // context is what the function is given, and what ends it.
-func (v *visit) context(f *place.Function) (context.Context, func()) {
+func (v *visit) context(f *place.Function) (context.Context, func(error)) {
 	h := v.guest.house
 	ctx, stop := context.WithCancelCause(context.Background())
-	end := func() { stop(nil) }
+	end := func(error) { stop(nil) }
 	if left := v.call.GetRemaining(); left > 0 {
-		timed, free := context.WithTimeout(ctx, time.Duration(left))
-		ctx, end = timed, func() { free(); stop(nil) }
+		timed, free := context.WithDeadline(ctx, v.came.Add(time.Duration(left)))
+		ctx, end = timed, func(error) { free(); stop(nil) }
 	}
 	v.mu.Lock()
 	v.stop = stop
@@ -190,9 +190,6 @@ func (v *visit) context(f *place.Function) (context.Context, func()) {
 	}}
 	if set, lease := v.call.GetLimits(), v.call.GetLease(); set != "" || lease != nil {
 		ctx = v.guest.limits.context(ctx, set, lease)
-	}
-	if h.tracers == nil {
-		return ctx, end
 	}
 	return h.trace(ctx, v, end)
 }

@@ -5,7 +5,11 @@ import (
 	"iter"
 )
 
-const leastWindow = 16
+// How many inputs are read ahead at least, and where calls run elsewhere.
+const (
+	leastWindow = 16
+	farWindow   = 256
+)
 
 // Map yields the result of every input, lazily and in the order of the inputs:
 // it reads at most [Window] inputs ahead of what it has yielded. A failing item
@@ -75,14 +79,18 @@ func (t *Task[In, Out]) window(m mapping) int {
 	if m.window > 0 {
 		return m.window
 	}
-	return max(leastWindow, 2*t.core.pool.Size())
+	size := t.core.pool.Size()
+	if size == 0 && t.core.site != nil {
+		return farWindow // how many places there are, and will be, is not known
+	}
+	return max(leastWindow, 2*size)
 }
 
 // bulky reports whether several calls can be run as one: nothing treats them
-// one by one.
+// one by one, and they run here.
 func (t *Task[In, Out]) bulky() bool {
 	s := &t.set
-	return t.err == nil && t.spec.Plain && !s.onDemand && s.queue == 0 && s.policy == nil && s.until == nil
+	return t.err == nil && t.spec.Plain && t.core.site == nil && !s.onDemand && s.queue == 0 && s.policy == nil && s.until == nil
 }
 
 // mapFutures is the ordered Map with one call for each item. It returns the

@@ -32,7 +32,8 @@ func Unordered() MapOption {
 }
 
 // Window sets how many inputs are read ahead of the results; n must be at least
-// 1. Default: twice the workers, at least 16.
+// 1. Default: twice the workers, at least 16; 256 for a task that runs elsewhere
+// ([On]) without a bound by [Workers].
 func Window(n int) MapOption {
 	return mapOption(func(m *mapping) error {
 		if n < 1 {

@@ -1,7 +1,6 @@
 package task
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +90,9 @@ func (s settings) elsewhere(p Placement, opts []Option) (settings, error) {
 // call, as in [Task.With]. The new pool has t's name, and is stopped on its own.
 func (t *Task[In, Out]) On(p Placement, opts ...Option) *Task[In, Out] {
 	set := t.set
-	set.name = t.Name()
+	if set.name != "" { // else only this process knows it
+		set.name = t.Name()
+	}
 	set, err := set.elsewhere(p, opts)
 	moved := &Task[In, Out]{core: &core[In, Out]{fn: t.core.fn}, set: set}
 	moved.err = errors.Join(t.err, moved.typeCheck(err))
@@ -111,7 +112,9 @@ func (t *Task[In, Out]) On(p Placement, opts ...Option) *Task[In, Out] {
 // else is a [*MethodError].
 func (w *Worker[S]) On(p Placement, opts ...Option) *Worker[S] {
 	set := w.set
-	set.name = w.Name()
+	if set.name != "" {
+		set.name = w.Name()
+	}
 	set, err := set.elsewhere(p, opts)
 	moved := &Worker[S]{core: &workerCore{init: w.core.init}, set: set}
 	moved.err = errors.Join(w.err, err, moved.set.rateNeedsCost())
@@ -142,7 +145,7 @@ func newAway[Out any](id uint64, number int, in any) *away[Out] {
 func (t *Task[In, Out]) runAway(c *cell.Cell, s pool.Settler, until func(Out) error) {
 	k := callOf[In, Out](c)
 	a := newAway[Out](c.ID(), 0, k.in)
-	err, over := comeBack(c, s, t.core.site.Run(c.AsContext(), &a.Call))
+	err, over := comeBack(c, s, t.Name(), t.core.site.Run(c.AsContext(), &a.Call))
 	if !over {
 		return
 	}
@@ -189,7 +192,7 @@ func askAway[S, In, Out any](c *cell.Cell, s pool.Settler, name string, until fu
 	err := k.address(&a.Call, name)
 	over := true
 	if err == nil {
-		err, over = comeBack(c, s, s.Member().(place.Member).Run(c.AsContext(), &a.Call))
+		err, over = comeBack(c, s, name, s.Member().(place.Member).Run(c.AsContext(), &a.Call))
 	}
 	if !over {
 		return
@@ -237,6 +240,15 @@ func memberElsewhere(at place.Site, concurrent int) *pool.State {
 	}
 }
 
+// balanceHere is how the calls are spread over the workers of the pool. The
+// calls of a task elsewhere are spread over places, by the Site.
+func (s *settings) balanceHere() pool.Balance {
+	if s.place != nil && !s.stateful {
+		return pool.Shared
+	}
+	return pool.Balance(s.balance)
+}
+
 func (s *settings) placeName() string {
 	if s.place == nil {
 		return ""
@@ -249,14 +261,8 @@ func (h *shell) ready(ctx context.Context) error {
 	if h.site == nil {
 		return h.pool.Ready(ctx)
 	}
-	h.pool.PID() // starts it
 	if h.kind == actor.KindTask {
-		h.pool.Stir()
-		if err := h.pool.Refusal(); err != nil {
-			return err
-		}
-		err := h.site.Ready(ctx)
-		return cmp.Or(h.pool.Refusal(), err) // the pool knows better why
+		return h.pool.ReadyElsewhere(ctx)
 	}
 	err := h.pool.Ready(ctx)
 	if missing := h.site.Missing(); err != nil && missing != "" && errors.Is(err, context.Cause(ctx)) {
@@ -272,9 +278,9 @@ type returner interface {
 	Fail(err error)
 }
 
-// comeBack sorts out what came back from elsewhere: over is false if the call
-// has gone back into the queue.
-func comeBack(c *cell.Cell, r returner, err error) (final error, over bool) { //nolint:revive // final is not how it failed
+// comeBack sorts out what came back from elsewhere for the task, or worker, of
+// that name: over is false if the call has gone back into the queue.
+func comeBack(c *cell.Cell, r returner, name string, err error) (final error, over bool) { //nolint:revive // final is not how it failed
 	switch e := err.(type) { //nolint:errorlint // made by the Site itself
 	case nil:
 		return nil, true
@@ -292,9 +298,15 @@ func comeBack(c *cell.Cell, r returner, err error) (final error, over bool) { //
 		}
 		return e.Err, true
 	}
-	var panicked *PanicError
-	if errors.As(err, &panicked) {
+	if panickedElsewhere(name, err) {
 		r.Fail(err)
 	}
 	return err, true
+}
+
+// panickedElsewhere reports whether a function of that name has panicked where
+// it ran, and not only returned the panic of another as its error.
+func panickedElsewhere(name string, err error) bool {
+	p, ok := err.(*PanicError) //nolint:errorlint // as made by who ran it
+	return ok && p.Task == name
 }

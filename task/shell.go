@@ -57,7 +57,7 @@ func (h *shell) open(s *settings, plan plan) (err error) {
 	}
 	p, err := pool.New(pool.Config{
 		Name: s.name, Unique: s.named, System: s.system, Workers: s.workers, OnDemand: s.onDemand || s.inline,
-		IdleTimeout: s.idleTimeout, Balance: pool.Balance(s.balance), Queue: s.queue, Reject: s.reject,
+		IdleTimeout: s.idleTimeout, Balance: s.balanceHere(), Queue: s.queue, Reject: s.reject,
 		StopGrace: s.stopGrace, Policy: s.policy, Limiter: s.gate(), Ranked: s.priority != nil, Receive: plan.receive,
 		State: state, Site: h.site, Place: s.placeName(), Function: plan.function,
 	}, faultsOf)
@@ -85,12 +85,9 @@ func (f faults) QueueFull() error { return namedFull(string(f)) }
 func (f faults) WouldDeadlock() error {
 	return fmt.Errorf("task %q: %w", string(f), sentinel{ErrWouldDeadlock, "would wait for itself"})
 }
-func (f faults) Goexit() error           { return namedExit(string(f)) }
-func (f faults) IsGoexit(err error) bool { return errors.Is(err, ErrGoexit) }
-func (f faults) IsPanic(err error) bool {
-	var panicked *PanicError
-	return errors.As(err, &panicked)
-}
+func (f faults) Goexit() error            { return namedExit(string(f)) }
+func (f faults) IsGoexit(err error) bool  { return errors.Is(err, ErrGoexit) }
+func (f faults) IsPanic(err error) bool   { return panickedElsewhere(string(f), err) }
 func (f faults) Failed(cause error) error { return &failedError{task: string(f), cause: cause} }
 func (f faults) Panicked(value any, stack []byte) error {
 	return &PanicError{Task: string(f), Value: value, Stack: stack}
@@ -125,7 +122,7 @@ func attempt[Out any](a *pool.Attempt, name string, until func(Out) error, fn fu
 	if err == nil {
 		v, err = fn()
 		if over := true; a.Away() {
-			if err, over = comeBack(a.Cell, a, err); !over {
+			if err, over = comeBack(a.Cell, a, name, err); !over {
 				return v, nil, false
 			}
 		}

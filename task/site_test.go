@@ -326,3 +326,30 @@ func TestStopTellsThePlaceOfCallersThatWaitThere(t *testing.T) {
 		}
 	})
 }
+
+func TestMapReadsAheadForPlacesItDoesNotKnowYet(t *testing.T) {
+	onPlace(t, func(t *testing.T, e *elsewhere, far *task.Task[int, int]) {
+		read := 0
+		inputs := func(yield func(int) bool) {
+			for i := range 1000 {
+				if read = i + 1; !yield(i) {
+					return
+				}
+			}
+		}
+		ctx, cancel := context.WithCancelCause(t.Context())
+		var got error
+		go func() {
+			for _, err := range far.Map(ctx, inputs) {
+				got = err
+			}
+		}()
+		synctest.Wait()
+		equal(t, "inputs read", read, 256)
+		cancel(errCause)
+		synctest.Wait()
+		if !errors.Is(got, errCause) {
+			t.Errorf("the last item is %v, want %v", got, errCause)
+		}
+	})
+}

@@ -302,6 +302,9 @@ func (t *Task[In, Out]) Ready(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	if t.err != nil {
+		return t.err
+	}
 	return t.core.ready(ctx)
 }
 

@@ -130,6 +130,9 @@ func (w *Worker[S]) Ready(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
 	}
+	if w.err != nil {
+		return w.err
+	}
 	return w.core.ready(ctx)
 }
 
@@ -158,6 +161,9 @@ func (w *Worker[S]) Stop() Report { return Report(w.core.pool.Stop()) }
 func (w *Worker[S]) Resize(n int) error {
 	if w.set.inline {
 		return errors.New("task: Resize: an Inline worker has one member")
+	}
+	if p, ok := w.set.place.(interface{ Members() int }); ok && n > p.Members() {
+		return fmt.Errorf("task: Resize(%d): worker %q lives in %s, which have room for at most %d members", n, w.Name(), w.set.place, p.Members())
 	}
 	return w.core.pool.Resize(n)
 }

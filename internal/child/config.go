@@ -56,6 +56,12 @@ const (
 	defaultKillGrace    = time.Second
 )
 
+// Check returns all that is wrong with c, joined, before anything is started.
+func (c Config) Check() error {
+	_, err := c.withDefaults()
+	return err
+}
+
 // withDefaults returns c with its defaults filled in, or all that is wrong
 // with it.
 func (c Config) withDefaults() (Config, error) {

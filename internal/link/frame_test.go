@@ -129,14 +129,14 @@ func TestAnnouncedBytesTakeNoMemory(t *testing.T) {
 	got := allocated(func() {
 		go func() { p.serverEnd <- p.server.Serve(func(*wire.Envelope) {}) }()
 		head := append(binary.BigEndian.AppendUint32(nil, 20<<20), 1)
-		for _, b := range [][]byte{head, {2}, {3}} { // the pipe takes one when the one before was read
+		for _, b := range [][]byte{head, make([]byte, 100_000), {3}} { // the pipe takes one when the one before was read
 			if _, err := p.client.nc.Write(b); err != nil {
 				t.Error(err)
 			}
 		}
 	})
 	if got > 1<<20 {
-		t.Errorf("a frame of 20 MiB of which three bytes came took %d bytes", got)
+		t.Errorf("a frame of 20 MiB of which 100 kB came took %d bytes", got)
 	}
 	p.client.Close(nil)
 	if err := <-p.serverEnd; !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -184,8 +184,9 @@ func TestEnvelopesOfOtherIncarnationsAreDropped(t *testing.T) {
 	from, to := p.envelope(2), p.envelope(2)
 	from.From++
 	to.To++
+	from.Started, to.Started = []uint64{98}, []uint64{99}
 	got, err := p.feed(t, from, to, p.envelope(2))
-	if len(got) != 1 || p.server.Stats().Dropped != 2 || !errors.Is(err, io.EOF) {
+	if len(got) != 1 || got[0] != 2 || p.server.Stats().Dropped != 2 || !errors.Is(err, io.EOF) {
 		t.Errorf("received %d, %+v, %v", got, p.server.Stats(), err)
 	}
 }

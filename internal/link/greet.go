@@ -87,19 +87,11 @@ func (s *shake) judge(e *wire.Envelope, w *wire.Welcome, ours *wire.Versions) er
 // answer is for who accepted.
 func (s *shake) answer(welcome func(*wire.Hello) *wire.Welcome) (*Conn, *wire.Hello, error) {
 	s.step = "hello"
-	e, err := s.envelope()
+	e, err := s.hello()
 	if err != nil {
 		return nil, nil, err
 	}
 	hello := e.GetHello()
-	switch err := e.Validate(); {
-	case hello == nil:
-		return nil, nil, errors.New("the other side sent something else")
-	case err != nil:
-		return nil, nil, err
-	case e.GetTo() != 0 || e.GetSeq() != 1:
-		return nil, nil, fmt.Errorf("it is number %d, to %d", e.GetSeq(), e.GetTo())
-	}
 	s.step = "welcome"
 	version, err := wire.Negotiate(s.cfg.versions, hello.GetVersions())
 	if err != nil {
@@ -117,6 +109,23 @@ func (s *shake) answer(welcome func(*wire.Hello) *wire.Welcome) (*Conn, *wire.He
 	}
 	peer := Peer{Incarnation: e.GetFrom(), Name: hello.GetName(), Address: hello.GetAddress(), Version: version}
 	return s.conn(batcher, peer), hello, nil
+}
+
+// hello reads the first envelope of who dialled.
+func (s *shake) hello() (*wire.Envelope, error) {
+	e, err := s.envelope()
+	if err != nil {
+		return nil, err
+	}
+	switch err := e.Validate(); {
+	case e.GetHello() == nil:
+		return nil, errors.New("the other side sent something else")
+	case err != nil:
+		return nil, err
+	case e.GetTo() != 0 || e.GetSeq() != 1:
+		return nil, fmt.Errorf("it is number %d, to %d", e.GetSeq(), e.GetTo())
+	}
+	return e, nil
 }
 
 // refuse tells a side of other versions which there are here, and returns err.

@@ -143,19 +143,8 @@ func (s *shake) trust() error {
 		return err
 	}
 	s.step = "preamble"
-	s.ours = newPreamble(s.cfg, s.tls != nil)
-	if s.dialed {
-		if err := s.write(s.ours[:]); err != nil {
-			return err
-		}
-	}
-	if err := s.preamble(); err != nil {
+	if err := s.introduce(); err != nil {
 		return err
-	}
-	if !s.dialed {
-		if err := s.write(s.ours[:]); err != nil {
-			return err
-		}
 	}
 	if err := agree(&s.ours, &s.theirs); err != nil {
 		return err
@@ -172,6 +161,21 @@ func (s *shake) trust() error {
 		return s.proveFirst(binding)
 	}
 	return s.proveSecond(binding)
+}
+
+// introduce exchanges preambles. Who dialled speaks first.
+func (s *shake) introduce() error {
+	s.ours = newPreamble(s.cfg, s.tls != nil)
+	if s.dialed {
+		if err := s.write(s.ours[:]); err != nil {
+			return err
+		}
+		return s.preamble()
+	}
+	if err := s.preamble(); err != nil {
+		return err
+	}
+	return s.write(s.ours[:])
 }
 
 // preamble reads the other side's, and does not wait for all of one that cannot

@@ -187,6 +187,8 @@ func TestProofsAreBoundToTheTLSConnection(t *testing.T) {
 	if !errors.Is(r.clientErr, ErrRefused) || !errors.Is(r.serverErr, ErrRefused) {
 		t.Errorf("client %v, server %v", r.clientErr, r.serverErr)
 	}
+	client.Close()
+	server.Close()
 	<-relay
 	<-relay
 }

@@ -13,6 +13,8 @@ import (
 const (
 	batchBytes = 1 << 20 // of an envelope of more than one item
 	mostRounds = 16      // of writing, for others, in a call of Flush
+	yields     = 4       // to others before a round
+	crowded    = 32      // rounds after one of more than one item in which more company is likely
 )
 
 // batchBounds is what envelopes are filled up to.
@@ -25,11 +27,12 @@ func batchBounds(b wire.Bounds) wire.Bounds {
 type outgoing struct {
 	buf   []byte
 	keep  keeper
-	crowd bool // the last round had more than one item
+	crowd int // rounds in which company is likely
 }
 
 // Kick has the Conn's own goroutine write what was added. It never blocks.
-// Before Serve nothing is written.
+// While receive runs, and until Serve is through with all that has arrived,
+// that waits, so that one write serves it all. Before Serve nothing is written.
 func (c *Conn) Kick() {
 	if c.burst.Load() {
 		return
@@ -127,11 +130,11 @@ func (c *Conn) begin() bool {
 // combine writes until nothing is left, but not for ever on behalf of others:
 // then the Conn's goroutine goes on.
 //
-// If the round before had company, others are likely about to add something:
-// they get to run first, and one write serves all.
+// If one of the rounds before had company, others are likely about to add something:
+// they get to run first ([Conn.gather]), and one write serves all.
 func (c *Conn) combine() {
 	for round := 0; ; round++ {
-		if c.out.crowd {
+		if c.out.crowd > 0 {
 			c.gather()
 		}
 		batch, mark, more := c.round(round)
@@ -152,6 +155,7 @@ func (c *Conn) combine() {
 	}
 }
 
+// gather lets others run for as long as they add something, a few times at most.
 func (c *Conn) gather() {
 	var before uint64
 	for range yields {
@@ -165,8 +169,6 @@ func (c *Conn) gather() {
 		before = now
 	}
 }
-
-const yields = 4
 
 // round takes what is to be written next, and the number of Adds by then. If
 // there is nothing, or it is another's turn, the caller no longer writes.
@@ -182,7 +184,11 @@ func (c *Conn) round(n int) (batch []*wire.Envelope, mark uint64, more bool) {
 		return nil, 0, false
 	}
 	batch = c.full
-	c.out.crowd = len(batch) > 0 || c.batcher.Len() > 1
+	if len(batch) > 0 || c.batcher.Len() > 1 {
+		c.out.crowd = crowded
+	} else if c.out.crowd > 0 {
+		c.out.crowd--
+	}
 	if e := c.batcher.Flush(); e != nil {
 		batch = append(batch, e)
 	}

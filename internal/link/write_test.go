@@ -95,7 +95,7 @@ func TestKickWaitsForTheBurstThatIsReceived(t *testing.T) {
 		p.serve(func(e *wire.Envelope) { sizes = append(sizes, len(e.GetStarted())) }, func(e *wire.Envelope) {
 			p.server.AddStarted(e.GetStarted()[0])
 			p.server.Kick()
-			time.Sleep(1) // everybody else gets as far as possible
+			time.Sleep(time.Millisecond) // everybody else gets as far as possible
 		})
 		var burst []byte
 		for seq := range uint64(5) {
@@ -109,6 +109,7 @@ func TestKickWaitsForTheBurstThatIsReceived(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(beat / 2)
+		synctest.Wait()
 		if len(sizes) != 1 || sizes[0] != 5 {
 			t.Errorf("envelopes of %d items, want 5 in one", sizes)
 		}

@@ -30,6 +30,7 @@ type record struct {
 	mu      sync.Mutex
 	queue   *time.Timer
 	over    bool
+	lost    bool // it was begun somewhere that was lost
 }
 
 // Prepare gives c what a call that is not plain needs; before it is submitted.

@@ -94,7 +94,7 @@ func (w *worker) opened(state any, err error) {
 	w.tied = false
 	p.opening--
 	w.member.state, w.member.held = state, err == nil
-	w.failure = nil // of a call with the state before
+	w.failure = p.lostEarly(state) // and not that of a call with the state before
 	p.calm()
 }
 

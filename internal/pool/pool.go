@@ -114,34 +114,36 @@ type Pool struct {
 	growing   bool      // the router was asked for workers
 	members   []*worker // by index; nil: no such worker now
 	live      int
-	busy      int                  // workers at work, lent ones included
-	hopes     []hoped              // see hope
-	leases    map[*worker]lease    // of lent calls that have asked for Done
-	spares    map[*worker]struct{} // beyond the pool's size; see spare
-	turn      int                  // of RoundRobin
-	due       []*worker            // members that were given a call
-	lines     []*queue             // by place, beside the shared queue; see line
-	lined     int                  // calls that wait in lines
-	dueLines  []int                // places whose line was given a call
-	barred    []int                // places that the policy has closed
-	moved     []*cell.Cell         // see noteMove
-	opening   int                  // workers that open their state
-	holding   int                  // no worker is made until so many backoffs are over
-	declined  int                  // calls in the shared queue that no further worker is made for
-	halted    bool                 // no worker is made until the supervisor says so
-	held      bool                 // no worker is made while the engine restarts the router
-	onHalt    []func()             // called when the last worker is gone
-	orphaned  bool                 // stopped by its parent, and not by its owner
-	finished  bool                 // stopped by its owner: whatever its parent does, it stays stopped
-	collapsed bool                 // gave up, and waits for its parent to decide
-	turnstile chan struct{}        // of an Inline pool with a state: has room for who may use it
-	solo      *worker              // the same pool's
-	onward    chan struct{}        // the same pool's while it is halted; closed by Continue
-	soloAfter int64                // no call before that; of who has the turn
+	busy      int                    // workers at work, lent ones included
+	hopes     []hoped                // see hope
+	leases    map[*worker]lease      // of lent calls that have asked for Done
+	spares    map[*worker]struct{}   // beyond the pool's size; see spare
+	turn      int                    // of RoundRobin
+	due       []*worker              // members that were given a call
+	lines     []*queue               // by place, beside the shared queue; see line
+	lined     int                    // calls that wait in lines
+	dueLines  []int                  // places whose line was given a call
+	barred    []int                  // places that the policy has closed
+	moved     []*cell.Cell           // see noteMove
+	opening   int                    // workers that open their state
+	early     map[place.Member]error // states that were lost before their worker knew them
+	holding   int                    // no worker is made until so many backoffs are over
+	declined  int                    // calls in the shared queue that no further worker is made for
+	halted    bool                   // no worker is made until the supervisor says so
+	held      bool                   // no worker is made while the engine restarts the router
+	onHalt    []func()               // called when the last worker is gone
+	orphaned  bool                   // stopped by its parent, and not by its owner
+	finished  bool                   // stopped by its owner: whatever its parent does, it stays stopped
+	collapsed bool                   // gave up, and waits for its parent to decide
+	turnstile chan struct{}          // of an Inline pool with a state: has room for who may use it
+	solo      *worker                // the same pool's
+	onward    chan struct{}          // the same pool's while it is halted; closed by Continue
+	soloAfter int64                  // no call before that; of who has the turn
 
 	allowed int   // calls of a task that its site takes at once
 	closed  error // by the site: why it takes no calls
 	resting bool  // the site was told that nothing need be there
+	awaited int   // callers of ReadyElsewhere
 
 	gaveUpAbout error // what the policy gave up about where no worker failed, for the router
 	vacant      int   // no free index below

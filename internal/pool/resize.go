@@ -148,7 +148,7 @@ func (p *Pool) shrinkIfIdle() {
 	p.mu.Lock()
 	left := p.cfg.IdleTimeout - time.Duration(p.now()-p.idleAt)
 	switch {
-	case p.phase != running || p.busy > 0 || p.waiting > 0:
+	case p.phase != running || p.busy > 0 || p.waiting > 0 || p.awaited > 0 || len(p.ready) > 0:
 		p.armed = false // the last worker to park starts the clock again
 	case left > 0:
 		p.shrink.Reset(left)

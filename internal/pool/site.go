@@ -1,6 +1,8 @@
 package pool
 
 import (
+	"context"
+	"errors"
 	"slices"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -43,28 +45,29 @@ func (p *Pool) renew() {
 	}
 }
 
-// Stir wakes the Site of a task that somebody waits for without a call. If none
-// comes, it may rest again after the IdleTimeout.
-func (p *Pool) Stir() {
+// ReadyElsewhere starts the pool of a task and returns when its Site is ready,
+// which does not rest meanwhile.
+func (p *Pool) ReadyElsewhere(ctx context.Context) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.phase != running && !p.begin() {
-		return
+	if p.phase != running && !p.begin() || p.closed != nil {
+		err := errors.Join(p.refusal, p.closed)
+		p.mu.Unlock()
+		return err
 	}
 	p.wake()
-	if p.cfg.IdleTimeout > 0 {
-		p.armShrink()
-	}
-}
-
-// Refusal is why the pool takes no calls, if so.
-func (p *Pool) Refusal() error {
+	p.awaited++
+	p.mu.Unlock()
+	err := p.cfg.Site.Ready(ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.phase > running {
-		return p.refusal
+	p.awaited--
+	if p.cfg.IdleTimeout > 0 { // nobody may ever call
+		p.armShrink()
 	}
-	return p.closed
+	if err != nil && p.failed != nil {
+		return p.failed
+	}
+	return err
 }
 
 // Allow implements place.Pool.
@@ -111,25 +114,49 @@ func (p *Pool) Fail(err error) {
 // Restarted implements place.Pool.
 func (p *Pool) Restarted() { p.stats.restarts.Add(1) }
 
-// Lost implements place.Pool: an idle worker is handed to its supervisor; one
-// that is at work, or still opens the state, learns it from its next call.
+// Lost implements place.Pool: an idle worker is handed to its supervisor, one
+// that is at work when it is through with its call, and one that is about to
+// take note of the state then.
 func (p *Pool) Lost(member place.Member, err error) {
 	p.mu.Lock()
 	var idle *worker
+	known := false
 	for _, w := range p.members {
-		if w == nil || !w.member.held || w.member.state != any(member) || w.state != parked && w.state != woken {
+		if w == nil || !w.member.held || w.member.state != any(member) {
 			continue
 		}
-		if w.state == parked {
+		known = true
+		switch w.state {
+		case active, gated:
+			w.member.failed = err
+		case parked:
 			p.unpark(w)
+			w.state, w.failure, idle = woken, err, w
+		default: // it is about to look for work, and looks at that first
+			w.failure = err
 		}
-		w.state, w.failure = woken, err
-		idle = w
+	}
+	if !known && p.opening > 0 {
+		if p.early == nil {
+			p.early = make(map[place.Member]error)
+		}
+		p.early[member] = err
 	}
 	p.mu.Unlock()
 	if idle != nil {
 		idle.box.poke()
 	}
+}
+
+// lostEarly is why a state is lost that has just been opened, if it is; under mu.
+func (p *Pool) lostEarly(state any) (err error) {
+	if m, ok := state.(place.Member); ok {
+		err = p.early[m]
+	}
+	if p.opening == 0 {
+		p.early = nil
+	}
+	return err
 }
 
 // PutBack implements Settler: the call in hand goes back to the head of the
@@ -170,6 +197,9 @@ func (a *Attempt) giveUp(undone bool) {
 // replace puts a call back to where it was taken from.
 func (p *Pool) replace(c *cell.Cell, undone bool) {
 	r := recordIf(c)
+	if r != nil && !undone {
+		r.noteLoss()
+	}
 	rewatch := undone && r != nil && specOf(c).QueueTimeout > 0 && r.unbegin()
 	p.mu.Lock()
 	switch {
@@ -209,12 +239,19 @@ func (p *Pool) putBackAny(c *cell.Cell) {
 func (r *record) unbegin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.number.Load() > 0 { // an earlier attempt did begin
+	if r.number.Load() > 0 || r.lost { // an earlier attempt did begin
 		return false
 	}
 	r.over = false
 	r.begun.Store(false)
 	return true
+}
+
+// noteLoss remembers that a call which waits again has begun before.
+func (r *record) noteLoss() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lost = true
 }
 
 // Fail implements Settler: the worker goes to its supervisor with err when its

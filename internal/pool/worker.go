@@ -137,6 +137,9 @@ func (w *worker) woken(ctx proto.Context) {
 		w.process()
 		p.mu.Lock()
 		p.endBatch(w)
+		if m := w.member; m != nil && w.failure == nil {
+			w.failure, m.failed = m.failed, nil
+		}
 		if w.failure != nil {
 			p.giveIn(w) // panics
 		}

@@ -1,0 +1,96 @@
+//go:build unix
+
+package main
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/troupe-go/troupe/remote"
+	"github.com/troupe-go/troupe/task"
+)
+
+const secret = "a secret of the test"
+
+// tokenFile is a token as it is mounted, and the variable that names it.
+func tokenFile(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return "WORKER_TOKEN_FILE=" + file
+}
+
+// drains is the life of a worker that every deployment has: it serves, is probed, is told to end while a call runs,
+// finishes that, and ends with code 0.
+func drains(t *testing.T, env, serve, readiness, liveness []string) {
+	t.Helper()
+	s := newSite(t)
+	w := launch(t, env, serve...)
+	w.passes(true, readiness...)
+	w.passes(true, liveness...)
+	far := caller(t, remote.Config{Token: secret}, w.addr)
+	running := far.Submit(t.Context(), s.url+"/running")
+	await(t, "the call", s.asked)
+	w.terminate()
+	waiting := far.Submit(t.Context(), s.url+"/waiting") // for a node that takes calls
+	w.passes(false, readiness...)
+	w.passes(true, liveness...)
+	close(s.open)
+	if got, err := running.Await(within(t)); err != nil || got != s.page("/running") {
+		t.Errorf("the call under way: %+v, %v, want %+v", got, err, s.page("/running"))
+	}
+	if code, log := w.end(); code != 0 || !strings.Contains(log, "msg=drained") {
+		t.Errorf("ended with %d\n%s", code, log)
+	}
+	w.passes(false, liveness...)
+	if v, err, done := waiting.Poll(); done {
+		t.Errorf("the call that came late: %+v, %v, want it to wait", v, err)
+	}
+	far.Stop()
+	if len(s.asked) != 0 {
+		t.Errorf("%s was asked for", <-s.asked)
+	}
+}
+
+func TestADrainThatTakesTooLongIsCutOff(t *testing.T) {
+	s := newSite(t)
+	w := launch(t, []string{tokenFile(t)}, "-drain", "50ms")
+	far := caller(t, remote.Config{Token: secret}, w.addr)
+	f := far.Submit(t.Context(), s.url+"/slow")
+	await(t, "the call", s.asked)
+	w.terminate()
+	if code, log := w.end(); code != 1 || !strings.Contains(log, "worker: cut off what still ran after 50ms of draining") {
+		t.Errorf("ended with %d\n%s", code, log)
+	}
+	var lost *task.LostError
+	if _, err := f.Await(within(t)); !errors.As(err, &lost) || !lost.Started {
+		t.Errorf("got %v, want a *task.LostError", err)
+	}
+	far.Stop()
+}
+
+func TestAWrongTokenIsRefused(t *testing.T) {
+	w := launch(t, []string{tokenFile(t)})
+	other := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(other, []byte("another"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"-probe=ready", "-token-file", other}, {"-probe=alive", "-token-file", other}, {"-probe=ready", "-token-file", ""}} {
+		if code, out := w.probe(args...); code != 1 || !strings.Contains(out, "refused") {
+			t.Errorf("%q ended with %d\n%s", args, code, out)
+		}
+	}
+	w.terminate()
+	if code, log := w.end(); code != 0 {
+		t.Errorf("ended with %d\n%s", code, log)
+	}
+}
+
+func TestAWorkerServesIsProbedAndDrains(t *testing.T) {
+	drains(t, []string{tokenFile(t)}, nil, []string{"-probe=ready"}, []string{"-probe=alive"})
+}
