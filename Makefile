@@ -91,7 +91,8 @@ vet: ## go vet, all modules, and the library for darwin and windows too
 		(cd "$$dir" && $(GO) vet ./...); \
 	done
 	@$(STRICT) for os in darwin windows; do \
-		echo "== vet . for $$os"; \
+		echo "== build and vet . for $$os"; \
+		CGO_ENABLED=0 GOOS=$$os $(GO) build ./...; \
 		CGO_ENABLED=0 GOOS=$$os $(GO) vet ./...; \
 	done
 

@@ -14,9 +14,6 @@ import (
 	"github.com/troupe-go/troupe/remote/wire"
 )
 
-// Codec turns arguments and results into bytes and back; see [wire.Codec].
-type Codec = wire.Codec
-
 // Config is what a [Node] is made of. Fields that are zero mean the default.
 type Config struct {
 	// Listen is the address to listen at, such as "127.0.0.1:0" or ":7000".
@@ -129,11 +126,11 @@ func (c Config) exposure() error {
 }
 
 func (c Config) codecs() (*wire.Codecs, error) {
-	if c.Codec == nil {
-		return wire.NewCodecs()
+	codecs, err := knownCodecs()
+	if err != nil || c.Codec == nil {
+		return codecs, err
 	}
-	codecs, err := wire.NewCodecs(c.Codec)
-	if err != nil {
+	if codecs, err = codecs.Prefer(c.Codec); err != nil {
 		return nil, fmt.Errorf("remote: Codec: %w", err)
 	}
 	return codecs, nil

@@ -26,6 +26,7 @@ type crew struct {
 	man        func(*seat) // lives on a seat until the crew's ctx ends
 	perSeat    int         // most members on a seat; 0: no bound
 	log        func() *slog.Logger
+	methods    methodBook
 
 	mu       sync.Mutex
 	pool     place.Pool // nil: not started

@@ -47,7 +47,7 @@ func (c *crew) pack(ctx context.Context, call *place.Call) (*flight, error) {
 	in := c.job.In
 	if m := call.Method; m != nil {
 		f.names.Method, f.outType, in = m.Symbol, m.Out, m.In
-		f.call.Types = wire.MethodHash(m.In, m.Out)
+		f.call.Types = c.methods.types(m)
 	}
 	if c.job.Limiter != nil {
 		f.call.Limits = limitsOfPool

@@ -58,31 +58,45 @@ func (n *nursery) stop(p *child.Process) {
 
 // lastCall is for how long a child that is to be killed may take to give back
 // the calls that it has not begun.
-const lastCall = 100 * time.Millisecond
+const lastCall = 500 * time.Millisecond
 
 // killFor ends the child that is still at a call which has been over for long.
-// What was sent ahead is called back first: if the call ends just now, the next
-// one would run, and die in its place.
-func (s *seat) killFor(f *flight, p *child.Process) {
-	c := s.crew
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.flights[f.call.GetId()] != f || s.doomed != nil {
+func (s *seat) killFor(f *flight, kill func(child.Reason)) {
+	s.crew.mu.Lock()
+	defer s.crew.mu.Unlock()
+	s.condemn(f, kill)
+}
+
+// condemn is killFor with mu held. What was sent ahead is called back first: if
+// the call ends just now, the next one would run, and die in its place.
+func (s *seat) condemn(f *flight, kill func(child.Reason)) {
+	switch {
+	case s.flights[f.call.GetId()] != f:
+		return
+	case s.doomed != nil: // and if that one ends, f may have begun meanwhile
+		time.AfterFunc(lastCall, func() { s.killFor(f, kill) })
 		return
 	}
-	s.doomed, s.doom = f, func() { p.Kill(child.Grace) }
+	s.doomed, s.doom = f, func() {
+		kill(child.Grace)
+		s.state = waiting // nothing is sent to it any more, also if the call has just ended
+		s.crew.announce()
+	}
 	if s.execute() {
 		return
 	}
 	s.callBack(0)
-	c.update()
-	time.AfterFunc(lastCall, func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if s.doomed == f && s.flights[f.call.GetId()] == f {
-			s.doom()
-		}
-	})
+	s.crew.update()
+	time.AfterFunc(lastCall, func() { s.last(f) })
+}
+
+// last kills the child of a doomed call that has not given back the others.
+func (s *seat) last(f *flight) {
+	s.crew.mu.Lock()
+	defer s.crew.mu.Unlock()
+	if s.doomed == f && s.state == seated && s.flights[f.call.GetId()] == f {
+		s.doom()
+	}
 }
 
 // execute kills the child once nothing but the doomed call, or other calls of

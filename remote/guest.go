@@ -19,6 +19,10 @@ type guest struct {
 	limits *limitsProxy // for its calls
 	desk   *limitsDesk  // of what we share
 
+	greeting sync.Mutex // held while greet looks and tells
+
+	methods methodBook
+
 	mu      sync.Mutex
 	gone    bool
 	last    uint64 // id of a call; they count up
@@ -83,6 +87,7 @@ func (h *house) receive(conn *link.Conn, hello *wire.Hello) error {
 	h.mu.Lock()
 	delete(h.guests, g)
 	h.mu.Unlock()
+	h.part(g)
 	g.leave(err)
 	return err
 }
@@ -92,6 +97,10 @@ func (g *guest) greet() {
 	g.mu.Lock()
 	clear(g.known)
 	g.mu.Unlock()
+	// Together, or one that was quicker to look would overwrite what one saw that
+	// looked later.
+	g.greeting.Lock()
+	defer g.greeting.Unlock()
 	g.conn.SetWelcome(g.house.welcome(g.asks))
 	g.conn.SetStatus(g.house.status())
 	g.conn.Kick()
@@ -155,6 +164,9 @@ func (g *guest) take(e *wire.Envelope) {
 		if v != nil {
 			v.cancel(c)
 		}
+	}
+	if s := e.GetStatus(); s.GetDraining() { // after its calls, see drain
+		g.house.part(g)
 	}
 	if l := e.GetLimits(); l != nil {
 		g.limits.receive(l)

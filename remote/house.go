@@ -37,7 +37,8 @@ type house struct {
 	hiring  bool // one of them has not taken a call yet
 	lodgers int
 	guests  map[*guest]struct{}
-	quiet   chan struct{} // closed when a drain has nothing left to wait for
+	staying map[*guest]struct{} // who has not said yet that it has nothing here any more
+	quiet   chan struct{}       // closed when a drain has nothing left to wait for
 }
 
 // housePhase is what a house does with calls.
@@ -77,7 +78,9 @@ func (h *house) everyone() []*guest {
 }
 
 // drain takes no more calls, gives back those that wait, and returns when those
-// that run are done and the members are closed, or when ctx ends, with the cause.
+// that run are done and the members are closed, and the guests know; or when ctx
+// ends, with the cause. Without that last condition a call that was on its way
+// here, or an answer on its way back, would be lost if the program ended now.
 func (h *house) drain(ctx context.Context) error {
 	h.mu.Lock()
 	if h.phase == shut {
@@ -85,12 +88,17 @@ func (h *house) drain(ctx context.Context) error {
 		return nil
 	}
 	h.phase = draining
-	waiting := h.queue[h.first:]
-	h.queue, h.first = nil, 0
+	waiting := h.foreclose()
 	if h.quiet == nil {
 		h.quiet = make(chan struct{})
 	}
 	quiet, guests := h.quiet, h.everyone()
+	h.staying = make(map[*guest]struct{})
+	for _, g := range guests {
+		if len(g.asks) > 0 {
+			h.staying[g] = struct{}{}
+		}
+	}
 	h.calm()
 	h.mu.Unlock()
 	for _, g := range guests {
@@ -106,14 +114,14 @@ func (h *house) drain(ctx context.Context) error {
 		err = context.Cause(ctx)
 	}
 	h.mu.Lock()
-	h.phase, h.quiet = shut, nil
+	h.phase, h.quiet, h.staying = shut, nil, nil
 	h.mu.Unlock()
 	return err
 }
 
 // calm tells a drain that nothing is left; with mu held.
 func (h *house) calm() {
-	if h.quiet == nil || h.running > 0 || h.lodgers > 0 {
+	if h.quiet == nil || h.running > 0 || h.lodgers > 0 || len(h.staying) > 0 {
 		return
 	}
 	select {
@@ -123,19 +131,24 @@ func (h *house) calm() {
 	}
 }
 
+// part notes that a guest has nothing here any more.
+func (h *house) part(g *guest) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.staying, g)
+	h.calm()
+}
+
 // enter takes calls that have come. Those that it does not take go back.
 func (h *house) enter(visits []*visit) {
 	h.mu.Lock()
 	if h.phase != open {
-		rest := visits
-		if h.phase == draining { // what is about members has to be finished
-			rest = nil
-			for _, v := range visits {
-				if v.call.GetMember() != 0 && v.call.GetOp() != wire.Op_OPEN {
-					h.queue = append(h.queue, v)
-				} else {
-					rest = append(rest, v)
-				}
+		var rest []*visit
+		for _, v := range visits {
+			if h.owes(v) {
+				h.queue = append(h.queue, v)
+			} else {
+				rest = append(rest, v)
 			}
 		}
 		h.staff()
@@ -148,6 +161,33 @@ func (h *house) enter(visits []*visit) {
 	h.queue = append(h.queue, visits...)
 	h.staff()
 	h.mu.Unlock()
+}
+
+// foreclose takes what waits out of the queue, but for what is owed; with mu
+// held.
+func (h *house) foreclose() (out []*visit) {
+	var owed []*visit
+	for _, v := range h.queue[h.first:] {
+		if h.owes(v) {
+			owed = append(owed, v)
+		} else {
+			out = append(out, v)
+		}
+	}
+	h.queue, h.first = owed, 0
+	return out
+}
+
+// owes reports whether a call is run although no others are taken: what members
+// have begun is finished, and they are closed. With mu held.
+func (h *house) owes(v *visit) bool {
+	switch v.call.GetOp() {
+	case wire.Op_CLOSE:
+		return true
+	case wire.Op_RUN:
+		return h.phase == draining && v.call.GetMember() != 0
+	}
+	return false
 }
 
 // staff puts a goroutine to work if one is needed and may be. One at a time is on

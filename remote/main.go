@@ -66,7 +66,7 @@ func workFor(c *child.Child) error {
 	if err != nil {
 		return err
 	}
-	codecs, err := wire.NewCodecs()
+	codecs, err := knownCodecs()
 	if err != nil {
 		return err
 	}

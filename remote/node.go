@@ -117,7 +117,8 @@ func (n *Node) Serve(ctx context.Context) error {
 
 // Drain takes no more calls from others, gives back those that have not begun,
 // so that their owners send them elsewhere, and returns when those that run are
-// done and the members of others' workers have moved out. When ctx ends before,
+// done, the members of others' workers have moved out, and the owners have all
+// answers: the program can end then. When ctx ends before,
 // it returns context.Cause(ctx) and leaves what runs running. Serve, if it runs,
 // goes on waiting; the node may serve again.
 func (n *Node) Drain(ctx context.Context) error {
@@ -129,9 +130,9 @@ func (n *Node) Drain(ctx context.Context) error {
 
 // Stop ends the node: it closes its connections, which cancels the calls that
 // run here for others, and what was placed through it ends with
-// [ErrNodeStopped]. It returns when nothing of the node is left, functions that
-// ignore their ctx excepted, or when ctx ends, with context.Cause(ctx). It may be
-// called often.
+// [ErrNodeStopped]. It returns when nothing of the node is left, or when ctx
+// ends, with context.Cause(ctx) and how many functions still run, as those do
+// that ignore their ctx. It may be called often.
 func (n *Node) Stop(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext
@@ -149,7 +150,7 @@ func (n *Node) Stop(ctx context.Context) error {
 	case <-n.gone:
 		return nil
 	case <-ctx.Done():
-		return fmt.Errorf("remote: node %s: %w", n.Addr(), context.Cause(ctx))
+		return fmt.Errorf("remote: node %s: %d calls of others still run: %w", n.Addr(), n.house.status().GetRunning(), context.Cause(ctx))
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/remote"
+	"github.com/troupe-go/troupe/remote/wire"
 	"github.com/troupe-go/troupe/task"
 )
 
@@ -56,7 +58,7 @@ func TestTheEndOfACallReachesItsFunction(t *testing.T) {
 		t.Errorf("ctx: the call got %v", err)
 	}
 	f = begin(t.Context(), far.With(task.Timeout(50*time.Millisecond)))
-	if err := await(t, "the timeout", l.ended); !errors.Is(err, context.DeadlineExceeded) {
+	if err := await(t, "the timeout", l.ended); !errors.As(err, new(*task.TimeoutError)) {
 		t.Errorf("Timeout: the function got %v", err)
 	}
 	if late := as[*task.TimeoutError](t, fault(t, f)); late.Kind != task.AttemptRun || late.After != 50*time.Millisecond {
@@ -91,6 +93,43 @@ func TestADeadlineTravels(t *testing.T) {
 	}
 	if d := value(t, far.With(task.Timeout(time.Hour)).Submit(context.Background(), 0)); d > time.Hour || d < time.Hour/2 {
 		t.Errorf("left of an hour: %v", d)
+	}
+}
+
+func TestAFunctionSeesItsDeadlinePass(t *testing.T) {
+	saw := make(chan [2]error, 2)
+	b := serving(t, remote.Config{}, "wait", func(ctx context.Context, _ int) (int, error) {
+		<-ctx.Done()
+		saw <- [2]error{ctx.Err(), context.Cause(ctx)}
+		return 0, ctx.Err()
+	})
+	far := placed[int, int](newSite(t, remote.Config{}), "wait", nil, b)
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 50*time.Millisecond, errSoldOut)
+	defer cancel()
+	if err := fault(t, far.Submit(ctx, 0)); err != errSoldOut { //nolint:errorlint // the very one
+		t.Errorf("the call got %v", err)
+	}
+	if s := await(t, "the end", saw); s[1] != errSoldOut { //nolint:errorlint // the very one
+		t.Errorf("the function got %v", s)
+	}
+	late := as[*task.TimeoutError](t, fault(t, far.With(task.Timeout(50*time.Millisecond)).Submit(t.Context(), 0)))
+	if s := await(t, "the end", saw); s[0] != context.DeadlineExceeded || s[1].Error() != late.Error() { //nolint:errorlint // the very one
+		t.Errorf("the function got %v", s)
+	}
+}
+
+// A stranger may forget its calls; their deadlines pass all the same.
+func TestADeadlinePassesWithoutItsOwner(t *testing.T) {
+	l := newLatch()
+	b := serving(t, remote.Config{}, "wait", l.pass)
+	s := intrude(t, b.node.Addr(), link.Config{}, intTask("wait"))
+	s.conn.AddCall(&wire.Call{Id: 1, Attempt: 1, Remaining: int64(10 * time.Millisecond)}, wire.Names{Task: "wait"})
+	s.conn.Flush()
+	if err := await(t, "the end", l.ended); err != context.DeadlineExceeded { //nolint:errorlint // the very one
+		t.Errorf("the function got %v", err)
+	}
+	if err := wire.DecodeError(s.answer(1).GetFailure()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("the answer is %v", err)
 	}
 }
 

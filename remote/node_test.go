@@ -193,3 +193,17 @@ func TestANodeServesWhatItPlacesElsewhereItself(t *testing.T) {
 		t.Errorf("got %d", v)
 	}
 }
+
+// The welcome of the handshake and that of Serve may cross.
+func TestANodeThatBeginsToServeWhileOthersConnect(t *testing.T) {
+	for range 50 {
+		b := newSite(t, remote.Config{Heartbeat: time.Minute})
+		offer(b, "square", square)
+		far := placed[int, int](newSite(t, remote.Config{Heartbeat: time.Minute}), "square", nil, b)
+		f := far.Submit(t.Context(), 3)
+		b.serve()
+		if v := value(t, f); v != 9 {
+			t.Fatalf("got %d", v)
+		}
+	}
+}

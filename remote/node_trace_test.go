@@ -60,7 +60,7 @@ func TestATraceGoesOnAtTheNode(t *testing.T) {
 		}
 		attributes := make(map[string]string)
 		for _, a := range s.Attributes() {
-			attributes[string(a.Key)] = a.Value.Emit()
+			attributes[string(a.Key)] = a.Value.String()
 		}
 		if attributes["troupe.task"] != "work" || attributes["troupe.node"] != b.node.Addr() || attributes["troupe.attempt"] != "1" {
 			t.Errorf("attributes %v", attributes)

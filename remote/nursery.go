@@ -95,7 +95,7 @@ func (n *nursery) raise(s *seat) error {
 		return err
 	}
 	n.crew.mu.Lock()
-	s.overdue = func(f *flight) { s.killFor(f, p) }
+	s.overdue = func(f *flight) { s.killFor(f, p.Kill) }
 	n.crew.mu.Unlock()
 	return n.bury(ctx, p, n.tend(ctx, s, p, trust))
 }

@@ -124,6 +124,32 @@ func TestManyCallsThatIgnoreTheirTimeout(t *testing.T) {
 	}
 }
 
+// A call that ends when it is about to be killed takes no other with it.
+func TestAKillThatComesLateHitsNobodyElse(t *testing.T) {
+	t.Parallel()
+	const timeout, grace = 15, 15
+	far, _ := inChildren(t, 2, quick(grace*time.Millisecond))
+	late := far.With(task.Timeout(timeout * time.Millisecond))
+	var echoes, lates []*task.Future[string]
+	for i := range 40 {
+		lates = append(lates, late.Submit(t.Context(), order{Do: "late", N: timeout + grace + i%3 - 1}))
+		for range 5 {
+			echoes = append(echoes, far.Submit(t.Context(), order{Do: "echo", Arg: "here"}))
+		}
+	}
+	for i, f := range echoes {
+		if v, err := f.Await(t.Context()); v != "here" || err != nil {
+			t.Errorf("call %d: %q, %v", i, v, err)
+		}
+	}
+	for i, f := range lates {
+		// On a busy machine the result may come before the timeout is noticed.
+		if _, err := f.Await(t.Context()); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("late call %d: %v", i, err)
+		}
+	}
+}
+
 func TestStopEndsACallThatSpins(t *testing.T) {
 	t.Parallel()
 	far, j := inChildren(t, 2, quick(50*time.Millisecond))

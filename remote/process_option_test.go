@@ -135,6 +135,24 @@ func TestRecycleAfterReplacesTheChild(t *testing.T) {
 	}
 }
 
+// A call that was sent ahead and called back does not count.
+func TestRecycleAfterCountsWhatWasRun(t *testing.T) {
+	t.Parallel()
+	far, _ := inChildren(t, 1, []remote.ProcessOption{remote.RecycleAfter(2)})
+	slow := far.Submit(t.Context(), order{Do: "late", N: 100})
+	next := far.Submit(t.Context(), order{Do: "pid"})
+	want, err := slow.Await(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, err := next.Await(t.Context()); pid != want || err != nil {
+		t.Errorf("process %s ran one call, and the second %s, %v", want, pid, err)
+	}
+	if pidText(t, far) == want {
+		t.Error("it has run a third one")
+	}
+}
+
 const (
 	hasLeft = "troupe: a child process has left"
 	wasLost = "troupe: a child process was lost"

@@ -80,6 +80,11 @@ var deeds = map[string]func(ctx context.Context, o order) (string, error){
 		v, err := cube.Call(ctx, o.N)
 		return fmt.Sprint(v), err
 	},
+	// late takes N ms, whatever its ctx says.
+	"late": func(_ context.Context, o order) (string, error) {
+		<-time.After(time.Duration(o.N) * time.Millisecond)
+		return fmt.Sprint(os.Getpid()), nil
+	},
 	"noisy death": func(_ context.Context, o order) (string, error) {
 		for range o.N {
 			fmt.Fprintln(os.Stderr, o.Arg)

@@ -143,7 +143,7 @@ func (p *processes) Place(job place.Job) (place.Site, error) {
 	if err := errors.Join(append(faults, err)...); err != nil {
 		return nil, err
 	}
-	if c.codecs, err = wire.NewCodecs(); err != nil {
+	if c.codecs, err = knownCodecs(); err != nil {
 		return nil, err
 	}
 	c.maxPayload, c.perSeat = defaultMaxPayload, 1

@@ -59,7 +59,7 @@ type seat struct {
 	pace     int64  // a call's usual time there, in ns; 0: not known
 	stalled  bool   // nothing has come for a while: it is given no more than it runs
 	stall    *time.Timer
-	answered uint64 // calls that came back since stall was set
+	answered uint64 // calls that ended since stall was set
 }
 
 func newSeat(c *crew, name string) *seat {
@@ -197,6 +197,9 @@ func (s *seat) receive(e *wire.Envelope) (err error) {
 		err = s.welcome(w)
 	}
 	home := s.comeHome(e)
+	if e.GetStatus() != nil || len(home) > 0 {
+		s.part()
+	}
 	c.mu.Unlock()
 	for _, f := range home {
 		f.arrive()
@@ -219,6 +222,15 @@ func (s *seat) report(st *wire.Status) {
 	s.crew.announce()
 }
 
+// part tells a node that drains, once all has come back, that nothing else will
+// be sent, so that it may end; with mu held.
+func (s *seat) part() {
+	if s.drains && s.state == waiting && len(s.flights) == 0 {
+		s.conn.SetStatus(&wire.Status{Draining: true})
+		s.conn.Kick()
+	}
+}
+
 // comeHome takes the answers; with mu held.
 func (s *seat) comeHome(e *wire.Envelope) []*flight {
 	answers := e.GetAnswers()
@@ -235,7 +247,10 @@ func (s *seat) comeHome(e *wire.Envelope) []*flight {
 		}
 		delete(s.flights, a.GetId())
 		s.bytes -= len(f.call.GetPayload())
-		if a.GetUndone() && f.call.GetOp() == wire.Op_RUN {
+		if !a.GetUndone() {
+			s.answered++
+			s.stalled = false // what was called back does not say that it goes on
+		} else if f.call.GetOp() == wire.Op_RUN {
 			s.sent--
 		}
 		f.answer, f.codec = a, e.Name(a.GetCodec())
@@ -245,10 +260,8 @@ func (s *seat) comeHome(e *wire.Envelope) []*flight {
 		}
 		home = append(home, f)
 	}
-	s.answered += uint64(len(home))
 	s.retire()
 	s.execute()
-	s.stalled = false
 	if full || s.window() != before {
 		s.crew.update()
 	}

@@ -97,7 +97,7 @@ func TestSlowStrangersTakeNobodysPlace(t *testing.T) {
 
 func TestHundredsOfNodesAreServed(t *testing.T) {
 	b := serving(t, remote.Config{Heartbeat: 2 * time.Second}, "square", square)
-	far := placed[int, int](newSite(t, remote.Config{}), "square", nil, b)
+	far := placed[int, int](newSite(t, remote.Config{Heartbeat: 2 * time.Second}), "square", nil, b)
 	var all []*stranger
 	for range 300 {
 		all = append(all, intrude(t, b.node.Addr(), link.Config{Heartbeat: 2 * time.Second}, intTask("square")))

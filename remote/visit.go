@@ -120,11 +120,11 @@ func (v *visit) ask(ctx context.Context, id uint64) (p wire.Payload, err error) 
 		return p, err
 	}
 	defer v.guest.leaveLodger(id, l)
-	m, err := l.function.Method(v.method)
+	m, err := v.guest.methods.named(l.function, v.method)
 	if err != nil {
 		return p, err
 	}
-	if types := wire.MethodHash(m.In, m.Out); types != v.call.GetTypes() {
+	if types := v.guest.methods.types(m); types != v.call.GetTypes() {
 		return p, &SchemaError{Task: v.task + " " + v.method, Node: v.guest.house.name,
 			Ours: "method of other types", Theirs: wire.TaskSchema("", m.In, m.Out).String()}
 	}
@@ -154,7 +154,8 @@ func (v *visit) argument(t reflect.Type) (any, error) {
 }
 
 func (v *visit) result(t reflect.Type, out any) (wire.Payload, error) {
-	p, err := wire.EncodeValue(v.guest.house.codecs, t, out, v.guest.house.maxPayload)
+	codec := v.guest.house.codecs.Reply(v.codec, t)
+	p, err := wire.EncodeAs(codec, t, out, v.guest.house.maxPayload)
 	return p, nameFault(v.task, "result", err)
 }
 
@@ -175,8 +176,10 @@ func (v *visit) context(f *place.Function) (context.Context, func(error)) {
 	h := v.guest.house
 	ctx, stop := context.WithCancelCause(context.Background())
 	end := func(error) { stop(nil) }
+	var deadline time.Time
 	if left := v.call.GetRemaining(); left > 0 {
-		timed, free := context.WithDeadline(ctx, v.came.Add(time.Duration(left)))
+		deadline = v.came.Add(time.Duration(left))
+		timed, free := context.WithDeadline(ctx, deadline.Add(lateEnd))
 		ctx, end = timed, func(error) { free(); stop(nil) }
 	}
 	v.mu.Lock()
@@ -185,7 +188,7 @@ func (v *visit) context(f *place.Function) (context.Context, func(error)) {
 		stop(v.over)
 	}
 	v.mu.Unlock()
-	ctx = &visitContext{Context: ctx, info: place.Info{
+	ctx = &visitContext{Context: ctx, deadline: deadline, info: place.Info{
 		Task: f.Name, Call: v.call.GetNumber(), Attempt: int(v.call.GetAttempt()), Worker: h.worker, Node: h.name,
 	}}
 	if set, lease := v.call.GetLimits(), v.call.GetLease(); set != "" || lease != nil {
@@ -194,10 +197,28 @@ func (v *visit) context(f *place.Function) (context.Context, func(error)) {
 	return h.trace(ctx, v, end)
 }
 
-// visitContext tells task.Info what runs.
+// lateEnd is how long after its deadline a call ends here although its sender
+// has not said so. The sender knows the cause; and a function that saw the end
+// before the sender did would seem to have failed by itself.
+const lateEnd = time.Second
+
+// visitContext is what a function runs with that has been sent here, and tells
+// task.Info about it.
 type visitContext struct {
 	context.Context
-	info place.Info
+	deadline time.Time // the sender's; zero: none
+	info     place.Info
+}
+
+func (c *visitContext) Deadline() (time.Time, bool) { return c.deadline, !c.deadline.IsZero() }
+
+// Err is as it would be where the call was made.
+func (c *visitContext) Err() error {
+	err := c.Context.Err()
+	if err != nil && errors.Is(context.Cause(c.Context), context.DeadlineExceeded) {
+		return context.DeadlineExceeded
+	}
+	return err
 }
 
 func (c *visitContext) Value(key any) any {

@@ -220,3 +220,29 @@ func TestMembersWaitForANodeThatIsNotThere(t *testing.T) {
 	}
 	ready(t, w)
 }
+
+// A drain that was given up leaves members behind, whose owners close them.
+func TestMembersLeaveANodeWhoseDrainWasGivenUp(t *testing.T) {
+	held = newLatch()
+	s := newShelf()
+	hosts := library(t, s, 2, remote.Config{})
+	w := books(t, s, nil, hosts...)
+	first := value(t, task.Do(t.Context(), w, (*Book).Read))
+	f := task.Ask(t.Context(), w, (*Book).Hold, 7)
+	await(t, "the call", held.began)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errSoldOut)
+	if err := hosts[index(hosts, first.Node)].node.Drain(ctx); !errors.Is(err, errSoldOut) {
+		t.Errorf("Drain = %v", err)
+	}
+	close(held.open)
+	if v := value(t, f); v != 7 {
+		t.Errorf("got %d", v)
+	}
+	if b := await(t, "the close", s.closed); b.number != first.Number {
+		t.Errorf("book %d was closed, want %d", b.number, first.Number)
+	}
+	if at := value(t, task.Do(t.Context(), w, (*Book).Read)); at.Node == first.Node {
+		t.Errorf("the member is where nobody serves")
+	}
+}

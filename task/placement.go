@@ -14,8 +14,7 @@ import (
 )
 
 // Placement says where the workers of a pool live, if not in this process.
-// Package remote makes placements: remote.Nodes, remote.Cluster and
-// remote.Processes.
+// Package remote makes placements: remote.Nodes and remote.Processes.
 type Placement interface{ place.Placement }
 
 // On runs the calls elsewhere: in child processes or on other nodes; see
@@ -35,7 +34,7 @@ func On(p Placement) Option {
 
 // populate sets the number of members where the placement knows it.
 func (s *settings) populate() {
-	if p, ok := s.place.(interface{ Members() int }); ok && !s.workersSet {
+	if p, ok := s.place.(interface{ Members() int }); ok && !s.workersSet && p.Members() > 0 {
 		s.workers = p.Members()
 	}
 }

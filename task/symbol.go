@@ -52,6 +52,9 @@ func methodNamed[S any](worker, symbol string) (*place.Method, error) {
 	fail := func(format string, args ...any) (*place.Method, error) {
 		return nil, &MethodError{Worker: worker, Method: symbol, Reason: fmt.Sprintf(format, args...)}
 	}
+	if strings.Contains(symbol, "[...]") {
+		return fail("methods of generic types cannot be told apart by their names: want a type that embeds the %v", state)
+	}
 	name, ok := strings.CutPrefix(symbol, symbolPrefix(state))
 	if !ok || strings.Contains(name, ".") || strings.Contains(name, "-") {
 		return fail("where the members live it is looked for by its name: want a method expression of %v", state)

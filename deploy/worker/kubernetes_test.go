@@ -110,9 +110,13 @@ func TestTheManifestsBelongTogether(t *testing.T) {
 	if p := m.network.Spec.Ingress[0].Ports[0]; p.Port.String() != name {
 		t.Errorf("the NetworkPolicy lets %s in, want %s", p.Port, name)
 	}
-	mount := c.VolumeMounts[0]
-	if filepath.Dir(s.tokenFile) != mount.MountPath || pod.Spec.Volumes[0].Name != mount.Name || pod.Spec.Volumes[0].Secret == nil {
-		t.Errorf("the token is read from %s, the secret is at %s", s.tokenFile, mount.MountPath)
+	mount, volume := c.VolumeMounts[0], pod.Spec.Volumes[0]
+	if filepath.Dir(s.tokenFile) != mount.MountPath || volume.Name != mount.Name || volume.Secret == nil {
+		t.Fatalf("the token is read from %s, the secret is at %s", s.tokenFile, mount.MountPath)
+	}
+	made := "kubectl create secret generic " + volume.Secret.SecretName + " --from-file=" + filepath.Base(s.tokenFile) + "\n"
+	if !strings.Contains(file(t, "kubernetes.yaml"), made) {
+		t.Errorf("the comment at the top does not make the secret: %q", made)
 	}
 	for i := range *m.set.Spec.Replicas { // the comment at the top names them
 		if addr := "worker-" + string(rune('0'+i)) + "." + m.service.Name + port; !strings.Contains(file(t, "kubernetes.yaml"), `"`+addr+`"`) {

@@ -56,7 +56,7 @@ func serve(ctx context.Context, s settings, cfg remote.Config, log *slog.Logger)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = node.Stop(context.Background()) }() // without a bound: it has none to fail by
+	defer farewell(node, log)
 	served := make(chan error, 1)
 	go func() { served <- node.Serve(ctx) }()
 	log.Info("serving", "address", node.Addr())
@@ -79,5 +79,17 @@ func serve(ctx context.Context, s settings, cfg remote.Config, log *slog.Logger)
 		return err
 	case <-bound.C:
 		return fmt.Errorf("cut off what still ran after %v of draining", s.drain)
+	}
+}
+
+// patience is how long functions may take to notice that their ctx has ended.
+const patience = time.Second
+
+// farewell ends the node, and leaves behind what does not listen: the process ends next.
+func farewell(node *remote.Node, log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := node.Stop(ctx); err != nil {
+		log.Warn("left behind", "error", err)
 	}
 }

@@ -30,11 +30,11 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// patience is how long a test waits for what has to happen.
-const patience = 30 * time.Second
+// forEver is how long a test waits for what has to happen.
+const forEver = 30 * time.Second
 
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), forEver)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -43,7 +43,7 @@ func await[T any](t *testing.T, what string, c <-chan T) (v T) {
 	t.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(patience):
+	case <-time.After(forEver):
 		t.Fatalf("%s did not come", what)
 	}
 	return v
@@ -78,8 +78,13 @@ func (s *site) page(path string) Page {
 	return Page{Status: http.StatusOK, Size: int64(len(text)), SHA256: hex.EncodeToString(hash[:])}
 }
 
-// caller places the task at addr, as another program would.
+// caller places the worker's task at addr, as another program would.
 func caller(t *testing.T, cfg remote.Config, addr string) *task.Task[string, Page] {
+	t.Helper()
+	return place(t, cfg, "pages", fetch, addr)
+}
+
+func place[In, Out any](t *testing.T, cfg remote.Config, name string, fn func(context.Context, In) (Out, error), addr string) *task.Task[In, Out] {
 	t.Helper()
 	cfg.System = actor.NewSystem(actor.Logger(slog.New(slog.DiscardHandler)))
 	cfg.Listen = "127.0.0.1:0"
@@ -92,7 +97,7 @@ func caller(t *testing.T, cfg remote.Config, addr string) *task.Task[string, Pag
 			t.Error(err)
 		}
 	})
-	far, err := task.New(fetch, task.Name("pages"), task.System(cfg.System), task.On(remote.Nodes(node, addr)))
+	far, err := task.New(fn, task.Name(name), task.System(cfg.System), task.On(remote.Nodes(node, addr)))
 	if err != nil {
 		t.Fatal(err)
 	}

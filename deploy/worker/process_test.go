@@ -17,19 +17,19 @@ import (
 
 // running is the program in a process of its own.
 type running struct {
-	t      *testing.T
-	cmd    *exec.Cmd
-	addr   string
-	lines  chan string // of its stderr, closed at its end
-	tells  chan string // what it says to the service manager
-	env    []string
-	closed chan struct{}
+	t     *testing.T
+	cmd   *exec.Cmd
+	addr  string
+	lines chan string // of its stderr, closed at its end
+	tells chan string // what it says to the service manager
+	env   []string
 }
 
 // command is a line of the deployment, run with the test binary in the place of the program.
 func command(t *testing.T, env []string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(within(t), os.Args[0], args...)
-	cmd.Env = append(append(os.Environ(), asProgram+"=1"), env...)
+	// The race detector would let every process sleep for a second at its exit.
+	cmd.Env = append(append(os.Environ(), asProgram+"=1", "GORACE=atexit_sleep_ms=0"), env...)
 	return cmd
 }
 
@@ -106,6 +106,9 @@ func (r *running) probe(args ...string) (int, string) {
 // passes fails the test unless the probe ends as wanted.
 func (r *running) passes(want bool, args ...string) {
 	r.t.Helper()
+	if !want {
+		args = append([]string{"-probe-within=300ms"}, args...) // it would wait for the whole time
+	}
 	if code, out := r.probe(args...); (code == 0) != want {
 		r.t.Errorf("%q ended with %d, want success %v\n%s", args, code, want, out)
 	}

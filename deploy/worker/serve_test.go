@@ -3,11 +3,16 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/troupe-go/troupe/remote"
 	"github.com/troupe-go/troupe/task"
@@ -57,6 +62,34 @@ func drains(t *testing.T, env, serve, readiness, liveness []string) {
 	}
 }
 
+func TestManyCallsThatEndWithTheDrainAreAllAnswered(t *testing.T) {
+	const calls = 100
+	s := newSite(t)
+	w := launch(t, []string{tokenFile(t), fmt.Sprintf("WORKER_CAPACITY=%d", calls)})
+	far := caller(t, remote.Config{Token: secret}, w.addr)
+	if err := far.Ready(within(t)); err != nil {
+		t.Fatal(err)
+	}
+	var all []*task.Future[Page]
+	for i := range calls {
+		all = append(all, far.Submit(t.Context(), fmt.Sprintf("%s/%d", s.url, i)))
+	}
+	for range calls {
+		await(t, "a call", s.asked)
+	}
+	w.terminate()
+	close(s.open)
+	for i, f := range all {
+		if got, err := f.Await(within(t)); err != nil || got != s.page(fmt.Sprintf("/%d", i)) {
+			t.Errorf("call %d: %+v, %v", i, got, err)
+		}
+	}
+	if code, log := w.end(); code != 0 {
+		t.Errorf("ended with %d\n%s", code, log)
+	}
+	far.Stop()
+}
+
 func TestADrainThatTakesTooLongIsCutOff(t *testing.T) {
 	s := newSite(t)
 	w := launch(t, []string{tokenFile(t)}, "-drain", "50ms")
@@ -93,4 +126,47 @@ func TestAWrongTokenIsRefused(t *testing.T) {
 
 func TestAWorkerServesIsProbedAndDrains(t *testing.T) {
 	drains(t, []string{tokenFile(t)}, nil, []string{"-probe=ready"}, []string{"-probe=alive"})
+}
+
+func TestAFunctionThatDoesNotListenIsLeftBehind(t *testing.T) {
+	began, release := make(chan int, 1), make(chan struct{})
+	deaf := func(_ context.Context, x int) (int, error) {
+		began <- x
+		<-release
+		return x, nil
+	}
+	here := task.MustNew(deaf, task.Name("deaf"))
+	defer here.Stop()
+	var log strings.Builder
+	ctx, cancel := context.WithCancel(t.Context())
+	ended, at := make(chan error, 1), freePort(t)
+	go func() {
+		ended <- serve(ctx, settings{drain: 10 * time.Millisecond}, remote.Config{Listen: at}, slog.New(slog.NewTextHandler(&log, nil)))
+	}()
+	far := place(t, remote.Config{}, "deaf", deaf, at)
+	f := far.Submit(t.Context(), 1)
+	await(t, "the call", began)
+	cancel()
+	if err := await(t, "the end of serve", ended); err == nil || !strings.Contains(err.Error(), "cut off") {
+		t.Errorf("serve = %v", err)
+	}
+	if !strings.Contains(log.String(), `msg="left behind"`) {
+		t.Errorf("the log does not tell:\n%s", &log)
+	}
+	if _, err := f.Await(within(t)); !errors.Is(err, task.ErrLost) {
+		t.Errorf("got %v, want a lost call", err)
+	}
+	far.Stop()
+	close(release)
+}
+
+// freePort is an address at which nobody listens.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
 }

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,7 +19,8 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	flag.Parse()
+	// The race detector would let every node sleep for a second at its exit.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	goleak.VerifyTestMain(m)
 }
 

@@ -3,6 +3,7 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"sync"
 
@@ -58,6 +59,44 @@ func (c *Codecs) add(m Codec) error {
 	}
 	c.byID[id] = m
 	return nil
+}
+
+// Prefer returns Codecs that know what c knows, and m, with which they send.
+func (c *Codecs) Prefer(m Codec) (*Codecs, error) {
+	more, err := c.Know(m)
+	if err == nil {
+		more.preferred = m
+	}
+	return more, err
+}
+
+// Know returns Codecs that know what c knows, and more.
+func (c *Codecs) Know(more ...Codec) (*Codecs, error) {
+	known := &Codecs{preferred: c.preferred, byID: maps.Clone(c.byID)}
+	var faults []error
+	for _, m := range more {
+		if m != nil && known.byID[m.ID()] == m {
+			continue
+		}
+		if err := known.add(m); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return known, errors.Join(faults...)
+}
+
+// Reply returns the codec for an answer to what came encoded as id: the same if
+// that is nobody's default, so that whoever uses a codec of his own gets answers
+// in it.
+func (c *Codecs) Reply(id string, t reflect.Type) Codec {
+	switch own := c.byID[id]; {
+	case id == "" || own == nil:
+		return c.For(t)
+	case own == CBOR || own == Proto:
+		return DefaultFor(t)
+	default:
+		return own
+	}
 }
 
 // For returns the codec that values of type t are sent with.
@@ -134,10 +173,14 @@ func Encode[T any](c *Codecs, v T, limit int) (Payload, error) {
 // EncodeValue is [Encode] for code that knows the type only at run time: v is a
 // t, or nil for the zero value.
 func EncodeValue(c *Codecs, t reflect.Type, v any, limit int) (Payload, error) {
+	return EncodeAs(c.For(t), t, v, limit)
+}
+
+// EncodeAs is EncodeValue with a given codec.
+func EncodeAs(codec Codec, t reflect.Type, v any, limit int) (Payload, error) {
 	if isZero(t, v) {
 		return Payload{}, nil
 	}
-	codec := c.For(t)
 	data, err := marshal(codec, v)
 	if err != nil {
 		return Payload{}, &CodecError{Codec: codec.ID(), Op: "encode", Type: t.String(), Err: err}
