@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/internal/place"
@@ -28,11 +29,10 @@ type crew struct {
 	log        func() *slog.Logger
 	methods    methodBook
 
+	life  atomic.Pointer[crewLife] // nil: not started
+	tasks sync.WaitGroup
+
 	mu       sync.Mutex
-	pool     place.Pool // nil: not started
-	ctx      context.Context
-	end      context.CancelCauseFunc
-	tasks    sync.WaitGroup
 	seats    []*seat
 	allowed  int
 	closed   error         // why no seat will ever do, if so
@@ -42,6 +42,16 @@ type crew struct {
 	nextID   uint64
 	turn     int
 }
+
+// crewLife is what lasts from a Start to the next one.
+type crewLife struct {
+	pool place.Pool
+	ctx  context.Context // ends at Stop
+	end  context.CancelCauseFunc
+}
+
+// now returns the life that the crew has now.
+func (c *crew) now() *crewLife { return c.life.Load() }
 
 // newCrew makes a crew with a seat for each name. Nothing runs until Start.
 func newCrew(job place.Job, names []string) (*crew, error) {
@@ -62,7 +72,7 @@ func newCrew(job place.Job, names []string) (*crew, error) {
 // Start implements place.Site.
 func (c *crew) Start(pool place.Pool) {
 	ctx, end := context.WithCancelCause(context.Background())
-	c.pool, c.ctx, c.end = pool, ctx, end // the pool begins once at a time, and nobody of ours runs
+	c.life.Store(&crewLife{pool: pool, ctx: ctx, end: end}) // without the lock: the pool's is held
 	for _, s := range c.seats {
 		c.tasks.Go(func() { c.man(s) })
 	}
@@ -72,10 +82,10 @@ func (c *crew) Start(pool place.Pool) {
 func (c *crew) Stop() { c.shut(errPoolStopped) }
 
 func (c *crew) shut(why error) {
-	if c.end == nil {
+	if c.now() == nil {
 		return
 	}
-	c.end(why)
+	c.now().end(why)
 	c.tasks.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -174,6 +184,9 @@ func (c *crew) land(f *flight) error {
 
 var errGivenBack = errors.New("the node has given it back")
 
+// mostLossy is how many calls are remembered to have lost a seat.
+const mostLossy = 4096
+
 // lost is the outcome of a call whose seat was lost after it was sent.
 func (c *crew) lost(f *flight, err error, most int) error {
 	l := &place.Lost{Err: err}
@@ -185,6 +198,9 @@ func (c *crew) lost(f *flight, err error, most int) error {
 	}
 	n := c.losses[f.call.GetNumber()] + 1
 	if l.Again = n < most; l.Again {
+		if len(c.losses) == mostLossy { // of calls that were cancelled since, for the most part
+			clear(c.losses)
+		}
 		c.losses[f.call.GetNumber()] = n
 	} else {
 		delete(c.losses, f.call.GetNumber())
@@ -203,7 +219,7 @@ func (c *crew) Ready(ctx context.Context) error {
 	for {
 		c.mu.Lock()
 		missing, refused, changed := c.missing(), c.refused(), c.changed
-		stopped := c.ctx
+		stopped := c.now().ctx
 		c.mu.Unlock()
 		switch {
 		case refused != nil:
@@ -263,14 +279,14 @@ func (c *crew) update() {
 	}
 	if allowed != c.allowed {
 		c.allowed = allowed
-		c.pool.Allow(allowed)
+		c.now().pool.Allow(allowed)
 	}
-	if all := out == len(c.seats); all != (c.closed != nil) && c.ctx.Err() == nil {
+	if all := out == len(c.seats); all != (c.closed != nil) && c.now().ctx.Err() == nil {
 		c.closed = nil
 		if all {
 			c.closed = c.refused()
 		}
-		c.pool.Decline(c.closed)
+		c.now().pool.Decline(c.closed)
 	}
 }
 
@@ -298,7 +314,7 @@ func (c *crew) Stats() []place.Stat {
 
 // desert ends a crew whose node has stopped: its pool takes no more calls.
 func (c *crew) desert(why error) {
-	c.end(why)
+	c.now().end(why)
 	c.tasks.Wait()
 	c.decline(why)
 }
@@ -308,5 +324,5 @@ func (c *crew) decline(why error) {
 	defer c.mu.Unlock()
 	c.closed = why
 	c.announce()
-	c.pool.Decline(why)
+	c.now().pool.Decline(why)
 }

@@ -76,11 +76,11 @@ func workFor(c *child.Child) error {
 	}
 	h.open()
 	cfg := Config{MaxPayload: b.MaxPayload, Heartbeat: b.Heartbeat}.link(h.name, "", wire.NewIncarnation())
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := listenToParent()
 	if err != nil {
 		return fmt.Errorf("remote: %w", err)
 	}
-	if err := c.Ready([]byte(l.Addr().String())); err != nil {
+	if err := c.Ready([]byte(l.Addr().Network() + " " + l.Addr().String())); err != nil {
 		return err
 	}
 	go func() {

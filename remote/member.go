@@ -141,7 +141,7 @@ func (s *seat) moveOut(loss *place.Loss) {
 	for m := range s.members {
 		if m.loss == nil {
 			m.loss = loss
-			s.crew.pool.Lost(m, loss)
+			s.crew.now().pool.Lost(m, loss)
 		}
 	}
 }

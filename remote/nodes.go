@@ -81,7 +81,7 @@ type hired struct {
 func (h *hired) Start(pool place.Pool) {
 	h.crew.Start(pool)
 	if !h.node.hire(h.crew) {
-		h.crew.end(ErrNodeStopped)
+		h.crew.now().end(ErrNodeStopped)
 		h.crew.tasks.Go(func() { h.crew.decline(ErrNodeStopped) }) // the pool's lock is held here
 	}
 }
@@ -105,8 +105,8 @@ func (n *Node) man(s *seat) {
 	pause := firstPause
 	for {
 		used, err := n.reach(s)
-		if c.ctx.Err() != nil {
-			err = context.Cause(c.ctx)
+		if c.now().ctx.Err() != nil {
+			err = context.Cause(c.now().ctx)
 		}
 		state, wait := vacant, pause
 		if isRefusal(err) {
@@ -118,7 +118,7 @@ func (n *Node) man(s *seat) {
 		if pause = min(2*pause, longestPause); used {
 			pause = firstPause
 		}
-		if !sleep(c.ctx, wait/2+rand.N(wait/2)) {
+		if !sleep(c.now().ctx, wait/2+rand.N(wait/2)) {
 			return
 		}
 	}
@@ -126,7 +126,7 @@ func (n *Node) man(s *seat) {
 
 // reach connects a seat and serves the connection until it ends.
 func (n *Node) reach(s *seat) (used bool, err error) {
-	nc, err := n.dial(s.crew.ctx, s.name)
+	nc, err := n.dial(s.crew.now().ctx, s.name)
 	if err != nil {
 		return false, err
 	}

@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/child"
@@ -33,13 +32,13 @@ func (n *nursed) Start(pool place.Pool) {
 	n.nursery.failures = make(chan failure)
 	n.nursery.cradle.renew()
 	n.crew.Start(pool)
-	n.tasks.Go(func() { n.nursery.judge(n.ctx) })
-	n.tasks.Go(func() { n.nursery.lull(n.ctx) })
+	n.tasks.Go(func() { n.nursery.judge(n.now().ctx) })
+	n.tasks.Go(func() { n.nursery.lull(n.now().ctx) })
 }
 
 // man keeps a child in a seat, one after another, until the crew's ctx ends.
 func (n *nursery) man(s *seat) {
-	ctx := n.crew.ctx
+	ctx := n.crew.now().ctx
 	for life, ok := n.cradle.await(ctx, 0); ok; life, ok = n.cradle.await(ctx, life) {
 		err := n.raise(s)
 		n.note(s, err)
@@ -65,7 +64,7 @@ func (n *nursery) man(s *seat) {
 func (n *nursery) note(s *seat, err error) {
 	log := n.crew.log().With("task", n.crew.job.Name, "process", s.name)
 	switch {
-	case n.crew.ctx.Err() != nil:
+	case n.crew.now().ctx.Err() != nil:
 	case errors.Is(err, errRecycled), errors.Is(err, errResting):
 		log.Debug("troupe: a child process has left", "reason", err)
 	default:
@@ -76,7 +75,7 @@ func (n *nursery) note(s *seat, err error) {
 // raise starts a child, serves it until it is lost, and returns why when nothing
 // is left of it.
 func (n *nursery) raise(s *seat) error {
-	ctx := n.crew.ctx
+	ctx := n.crew.now().ctx
 	trust, secret, err := child.Credentials()
 	if err != nil {
 		return err
@@ -114,7 +113,7 @@ func (n *nursery) tend(ctx context.Context, s *seat, p *child.Process, trust *tl
 	if err != nil {
 		return err
 	}
-	nc, err := (&net.Dialer{Timeout: dialTimeout, KeepAlive: -1}).DialContext(ctx, "tcp", string(addr))
+	nc, err := dialChild(ctx, string(addr))
 	if err != nil {
 		return err
 	}
@@ -168,7 +167,7 @@ func (n *nursery) carryOut(ctx context.Context, v supervisor.Verdict, lived bool
 		return v.Delay <= 0 || sleep(ctx, v.Delay)
 	case supervisor.Escalate:
 		n.cradle.turn(true) // before the pool is told, whose parent may begin it anew
-		n.crew.pool.Fail(v.Err)
+		n.crew.now().pool.Fail(v.Err)
 	}
 	return false
 }
@@ -176,7 +175,7 @@ func (n *nursery) carryOut(ctx context.Context, v supervisor.Verdict, lived bool
 // restarted counts a restart, unless the pool does since a member lived there.
 func (n *nursery) restarted(lived bool) {
 	if !lived {
-		n.crew.pool.Restarted()
+		n.crew.now().pool.Restarted()
 	}
 }
 

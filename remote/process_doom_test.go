@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"context"
 	"net"
 	"testing"
 	"testing/synctest"
@@ -44,7 +45,8 @@ func linkOf(t *testing.T) *link.Conn {
 // second must not be forgotten.
 func TestTheSecondOverdueCallIsKilled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &crew{pool: noPool{}, changed: make(chan struct{})}
+		c := &crew{changed: make(chan struct{})}
+		c.life.Store(&crewLife{pool: noPool{}, ctx: context.Background()})
 		s := newSeat(c, "child-1")
 		c.seats = []*seat{s}
 		s.state, s.capacity, s.conn = seated, 1, linkOf(t)

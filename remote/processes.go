@@ -3,6 +3,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/child"
@@ -126,6 +127,11 @@ func (p *processes) Members() int { return p.n }
 
 const childBeat = time.Second // they share a machine: a busy one is late rather than frozen
 
+// lastWordsArrive tells whether what a process has written arrives although it
+// died with unread data in its connection. Without that it is not known which
+// of the calls that were sent ahead had begun, so none are.
+const lastWordsArrive = runtime.GOOS == "linux"
+
 // Place implements place.Placement.
 func (p *processes) Place(job place.Job) (place.Site, error) {
 	faults := p.faults
@@ -151,7 +157,7 @@ func (p *processes) Place(job place.Job) (place.Site, error) {
 	rearing := &nursery{crew: c, cfg: child.Config{Env: p.env, KillGrace: p.grace, MemoryLimit: p.memory}}
 	c.man = rearing.man
 	for _, s := range c.seats {
-		s.grace, s.recycle = p.grace, p.recycle
+		s.grace, s.recycle, s.alone = p.grace, p.recycle, !lastWordsArrive
 	}
 	return &nursed{crew: c, nursery: rearing}, nil
 }

@@ -39,6 +39,7 @@ type seat struct {
 	// Of a child process; nil and zero for a node.
 	grace   time.Duration
 	overdue func(*flight) // its call has been cancelled for as long as grace
+	alone   bool          // nothing is sent ahead
 	recycle int           // calls after which the process is replaced; 0: never
 	sent    int           // calls to this process
 	leaving error         // why it is to go when nothing is left there
@@ -103,7 +104,7 @@ func (s *seat) share() int {
 	switch {
 	case s.state != seated:
 		return 0
-	case s.stalled, s.bytes >= mostBytes:
+	case s.stalled, s.alone, s.bytes >= mostBytes:
 		return s.capacity
 	case s.pace == 0:
 		return s.capacity + 1
@@ -120,11 +121,11 @@ func (s *seat) share() int {
 func (s *seat) attend(nc net.Conn, cfg link.Config) (used bool, err error) {
 	c := s.crew
 	hello := &wire.Hello{Tasks: []*wire.Announcement{c.schema.Announce()}}
-	conn, welcome, err := link.Dial(c.ctx, nc, cfg, hello)
+	conn, welcome, err := link.Dial(c.now().ctx, nc, cfg, hello)
 	if err != nil {
 		return false, err
 	}
-	stop := context.AfterFunc(c.ctx, func() { conn.Close(context.Cause(c.ctx)) })
+	stop := context.AfterFunc(c.now().ctx, func() { conn.Close(context.Cause(c.now().ctx)) })
 	defer stop()
 	desk := newLimitsDesk(conn, poolLimits(c.job.Limiter))
 	defer desk.close()

@@ -7,6 +7,8 @@ import (
 	"io"
 	"reflect"
 
+	proto "github.com/asynkron/protoactor-go/actor"
+
 	"github.com/troupe-go/troupe/actor"
 	"github.com/troupe-go/troupe/internal/cell"
 	"github.com/troupe-go/troupe/internal/place"
@@ -98,8 +100,9 @@ func (t *Task[In, Out]) On(p Placement, opts ...Option) *Task[In, Out] {
 	if moved.err == nil {
 		moved.err = moved.open()
 	}
-	if moved.err != nil { // no call gets there
-		moved.core, moved.spec = t.core, t.spec
+	if moved.err != nil {
+		moved.core.nowhere(set.name, moved.receive, nil)
+		moved.spec = moved.bind()
 	}
 	return moved
 }
@@ -121,7 +124,7 @@ func (w *Worker[S]) On(p Placement, opts ...Option) *Worker[S] {
 		moved.err = moved.open(w.core.init.(func(context.Context) (S, error)))
 	}
 	if moved.err != nil {
-		moved.core = w.core
+		moved.core.nowhere(set.name, moved.receive, &pool.State{})
 	}
 	return moved
 }
@@ -308,4 +311,16 @@ func comeBack(c *cell.Cell, r returner, name string, err error) (final error, ov
 func panickedElsewhere(name string, err error) bool {
 	p, ok := err.(*PanicError) //nolint:errorlint // as made by who ran it
 	return ok && p.Task == name
+}
+
+// nowhere makes a pool that no call gets to, for a task that cannot be placed: it
+// has a name and can be stopped, and is not that of any other task.
+func (h *shell) nowhere(name string, receive func(any, *proto.PID) bool, state *pool.State) {
+	h.pool, _ = pool.New(pool.Config{ // a System of its own: the name is free
+		Name: name, System: actor.NewSystem(), Workers: 1, Receive: receive, State: state,
+	}, faultsOf)
+	h.kind, h.site = actor.KindTask, nil
+	if state != nil {
+		h.kind = actor.KindWorker
+	}
 }

@@ -160,3 +160,33 @@ func TestAMemberThatCannotBeOpenedElsewhere(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatCannotBePlacedIsNotTheOriginal(t *testing.T) {
+	bubble(t, func(t *testing.T, sys *actor.System) {
+		here := task.MustNew(sq, task.Name("sq"), task.System(sys))
+		far := here.On(newElsewhere(), task.Workers(0))
+		till := task.MustNewWorker(newTill, task.Name("till"), task.System(sys))
+		farTill := till.On(nil)
+		if _, err := far.Call(t.Context(), 1); err == nil {
+			t.Error("a call of a task with a wrong option succeeds")
+		}
+		if _, err := task.Do(t.Context(), farTill, (*Till).Sum).Result(); err == nil {
+			t.Error("a call of a worker with a wrong option succeeds")
+		}
+		if err := errors.Join(far.Ready(t.Context()), nil); err == nil {
+			t.Error("Ready of a task with a wrong option succeeds")
+		}
+		equal(t, "name", far.Name(), "sq")
+		equal(t, "name of the worker", farTill.Name(), "till")
+		far.Stop()
+		farTill.Stop()
+		if v, err := here.Call(t.Context(), 3); v != 9 || err != nil {
+			t.Errorf("the original is stopped as well: %d, %v", v, err)
+		}
+		if v, err := task.Do(t.Context(), till, (*Till).Sum).Result(); v != 0 || err != nil {
+			t.Errorf("the original worker is stopped as well: %d, %v", v, err)
+		}
+		here.Stop()
+		till.Stop()
+	})
+}

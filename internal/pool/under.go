@@ -86,6 +86,7 @@ func (p *Pool) revive() {
 	p.live, p.vacant, p.unarrived, p.expelled, p.batches = 0, 0, 0, 0, 0
 	p.growing, p.asking, p.halted, p.held, p.armed = false, false, false, false, false
 	p.holding, p.declined = 0, 0
+	p.allowed, p.closed, p.early = 0, nil, nil
 	p.settled, p.over, p.dispatchGone = nil, nil, nil
 	p.stopCtx, p.stopRun = nil, nil
 	p.report, p.history = Report{}, supervisor.History{}
