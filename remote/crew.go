@@ -171,6 +171,8 @@ func (c *crew) land(f *flight) error {
 	}
 	a := f.answer
 	switch {
+	case a.GetUndone() && f.call.GetMember() != 0: // the member has to leave, which is no failure
+		return &place.Undone{Err: &place.Loss{Err: errGivenBack, Free: true}}
 	case a.GetUndone():
 		return &place.Undone{Err: errGivenBack}
 	case a.GetFailure() != nil:

@@ -14,7 +14,7 @@ import (
 )
 
 // beat is short, so that a frozen node is noticed while the test has patience.
-const beat = 100 * time.Millisecond
+const beat = 300 * time.Millisecond
 
 // patience is how long a test waits for what has to happen.
 const patience = 20 * time.Second

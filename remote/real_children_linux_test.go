@@ -57,8 +57,10 @@ func TestChildrenThatAreKilledAtRandom(t *testing.T) {
 			home := follow(t, far, errandsFrom(0, calls, errand{Log: string(log), Work: 2 * time.Millisecond}))
 			dead := make(map[int]bool)
 			for range kills {
-				finished := far.Stats().Finished
-				until(t, "more errands", func() bool { return far.Stats().Finished >= min(calls-kills, finished+uint64(r.IntN(calls/kills))) })
+				// Enough for one that is run again, which is the next, to end: the
+				// loss of a second child would be the end of it.
+				due := min(calls-kills, far.Stats().Finished+20+uint64(r.IntN(25)))
+				until(t, "more errands", func() bool { return far.Stats().Finished >= due })
 				if pid := victim(t, log, r, dead); pid != 0 {
 					dead[pid] = true
 				}

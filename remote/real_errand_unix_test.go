@@ -147,7 +147,7 @@ func (g *gate) opens() {
 	g.held = nil
 }
 
-// waits for n errands and returns the process of each.
+// gathers waits for n errands and returns the process of each.
 func (g *gate) gathers(t *testing.T, n int) map[int]int {
 	t.Helper()
 	at := make(map[int]int)

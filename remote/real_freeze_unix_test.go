@@ -51,29 +51,26 @@ func TestANodeThatFreezesIsLostAndComesBack(t *testing.T) {
 					t.Errorf("errand %d ended in process %d, want %d", i, r.got.Pid, awake.pid())
 				}
 			}
-			for i, r := range later() {
-				checkOutcome(t, 100+i, r, false, "")
-				if r.got.Pid != awake.pid() {
-					t.Errorf("errand %d ran in process %d, want %d", 100+i, r.got.Pid, awake.pid())
-				}
-			}
+			checkPlace(t, 100, later(), awake)
 			frozen.signal(syscall.SIGCONT)
 			o.reaches(frozen.addr, "serving")
 			awake.kill()
 			o.reaches(awake.addr, "lost")
-			for i, r := range follow(t, far, errandsFrom(200, 10, errand{Log: string(log)}))() {
-				checkOutcome(t, 200+i, r, false, "")
-				if r.got.Pid != frozen.pid() {
-					t.Errorf("errand %d ran in process %d, want %d", 200+i, r.got.Pid, frozen.pid())
-				}
-			}
-			for n, r := range log.read(t) {
-				again := !c.lost && n < 100 && at[n] == frozen.pid()
-				if again && len(r.begun) != 2 || !again && len(r.begun) != 1 {
-					t.Errorf("errand %d began in %v", n, r.begun)
-				}
-			}
+			checkPlace(t, 200, follow(t, far, errandsFrom(200, 10, errand{Log: string(log)}))(), frozen)
+			checkRuns(t, log, func(n int) bool { return !c.lost && n < 100 && at[n] == frozen.pid() })
 		})
+	}
+}
+
+// checkPlace fails the test unless the errands from first on ended well, on that
+// node.
+func checkPlace(t *testing.T, first int, outcomes []outcome, at *nodeProcess) {
+	t.Helper()
+	for i, o := range outcomes {
+		checkOutcome(t, first+i, o, false, "")
+		if o.got.Pid != at.pid() {
+			t.Errorf("errand %d ran in process %d, want %d", first+i, o.got.Pid, at.pid())
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -48,6 +49,7 @@ func obeyOrder[O any](live func(O) error) int {
 		_, _ = io.Copy(io.Discard, os.Stdin)
 		os.Exit(3)
 	}()
+	slog.SetLogLoggerLevel(slog.LevelWarn)
 	var o O
 	err := json.Unmarshal([]byte(os.Getenv(lifeOrder)), &o)
 	if err == nil {

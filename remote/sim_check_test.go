@@ -237,7 +237,7 @@ func (w *simWorld) checkDecisions() {
 			w.log.fault("the policy was asked about a member that is well: %v", err)
 		}
 		if !panicked && asked[err] {
-			w.log.fault("the policy was asked twice about: %v", err)
+			w.log.fault("the policy was asked twice about: %T %v", err, err)
 		}
 		asked[err] = true
 	}

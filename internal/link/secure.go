@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strings"
 	"time"
 )
 
@@ -41,7 +42,7 @@ func (s *shake) secure() error {
 
 // unreachable tells errors of the network from those of certificates.
 func unreachable(err error) bool {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
+	if damaged(err) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.ErrClosedPipe) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return true
 	}
@@ -53,7 +54,19 @@ func unreachable(err error) bool {
 // a client may hear only after its handshake that it was refused.
 func alert(err error) bool {
 	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "remote error"
+	return errors.As(err, &op) && op.Op == "remote error" && !damaged(err)
+}
+
+// damaged reports whether TLS ended because something arrived that was not sent
+// so, at either end: that says nothing about trust. The package gives no type.
+func damaged(err error) bool {
+	text := err.Error()
+	for _, alert := range []string{"bad record MAC", "decode error", "unexpected message", "record overflow", "error decoding message"} {
+		if strings.Contains(text, alert) {
+			return true
+		}
+	}
+	return false
 }
 
 // binding ties a proof to the TLS connection that it is made over: passed on

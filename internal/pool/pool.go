@@ -169,13 +169,12 @@ type Pool struct {
 	report       Report       // of the stop; set before over is closed
 	dispatchGone <-chan struct{}
 
-	history     supervisor.History // of restarts; only the router uses it
-	loss        *place.Loss        // the last that it has decided about, and how
-	lossVerdict supervisor.Verdict
-	backoffs    map[*time.Timer]struct{} // of restarts that are due later
-	system      *actor.System            // where it runs
-	pid         *proto.PID               // of the router; set by start
-	box         atomic.Pointer[mailbox]  // of the router; each life has another
+	history  supervisor.History       // of restarts; only the router uses it
+	losses   []decidedLoss            // the latest that it has decided about
+	backoffs map[*time.Timer]struct{} // of restarts that are due later
+	system   *actor.System            // where it runs
+	pid      *proto.PID               // of the router; set by start
+	box      atomic.Pointer[mailbox]  // of the router; each life has another
 
 	workers  *proto.Props // of all workers
 	spawning *worker      // that is being spawned; the router's own

@@ -3,6 +3,7 @@ package pool
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	proto "github.com/asynkron/protoactor-go/actor"
@@ -30,18 +31,33 @@ func (r *router) HandleFailure(as *proto.ActorSystem, s proto.Supervisor, child 
 func (p *Pool) verdict(err error) supervisor.Verdict {
 	var loss *place.Loss
 	shared := errors.As(err, &loss)
-	switch {
-	case p.cfg.Policy == nil || shared && loss.Free:
+	if p.cfg.Policy == nil || shared && loss.Free {
 		return supervisor.Verdict{Directive: supervisor.Restart, Err: err}
-	case shared && loss == p.loss:
-		return p.lossVerdict
+	}
+	for _, d := range p.losses { // those of several places may come by turns
+		if shared && d.loss == loss {
+			return d.verdict
+		}
 	}
 	v := p.cfg.Policy.Next(time.Now(), &p.history, err)
 	if shared {
-		p.loss, p.lossVerdict = loss, v
+		if len(p.losses) == mostDecided {
+			p.losses = slices.Delete(p.losses, 0, 1)
+		}
+		p.losses = append(p.losses, decidedLoss{loss: loss, verdict: v})
 	}
 	return v
 }
+
+// decidedLoss is what the policy has said about the loss of a place.
+type decidedLoss struct {
+	loss    *place.Loss
+	verdict supervisor.Verdict
+}
+
+// mostDecided bounds how many of them are remembered: more places than that are
+// hardly lost in the same moment.
+const mostDecided = 64
 
 // failureOf returns the error that a worker's actor has panicked with, and
 // whether its state could not be opened.
