@@ -19,7 +19,8 @@ type Config struct {
 	// Listen is the address to listen at, such as "127.0.0.1:0" or ":7000".
 	// Default "127.0.0.1:0".
 	Listen string
-	// Advertise is the address that others are told; default the bound one.
+	// Advertise is the address that others are told; default the bound one, which
+	// tells nobody anything if Listen names no host.
 	Advertise string
 
 	// TLS secures all connections, those that this node accepts and those that
@@ -28,8 +29,9 @@ type Config struct {
 	// if the certificates do not name the addresses that nodes are dialled at.
 	TLS *tls.Config
 	// Token is a secret that all nodes share. It never crosses the wire: each
-	// side proves to the other that it knows it. Without TLS it does not hide
-	// or protect what is said afterwards.
+	// side proves to the other that it knows it. It should be long and random, as
+	// whoever a node talks to can try to guess it afterwards. Without TLS it does
+	// not hide or protect what is said.
 	Token string
 	// AllowInsecure permits to listen off the loopback interface with neither
 	// TLS that asks for certificates nor a Token: whoever reaches the address
@@ -110,7 +112,8 @@ func (c Config) filled() (Config, error) {
 
 // exposure refuses to offer the program's tasks to everybody.
 func (c Config) exposure() error {
-	if c.AllowInsecure || c.Token != "" || c.TLS != nil && c.TLS.ClientAuth >= tls.RequireAndVerifyClientCert {
+	verifies := c.TLS != nil && c.TLS.ClientAuth >= tls.RequireAndVerifyClientCert
+	if c.AllowInsecure || c.Token != "" || verifies && c.TLS.ClientCAs != nil {
 		return nil
 	}
 	host, _, _ := net.SplitHostPort(c.Listen)
@@ -118,7 +121,10 @@ func (c Config) exposure() error {
 		return nil
 	}
 	what := "has neither TLS nor Token"
-	if c.TLS != nil {
+	switch {
+	case verifies:
+		what = "has TLS that trusts every public authority (ClientCAs is nil) and no Token"
+	case c.TLS != nil:
 		what = "has TLS that asks for no certificate (ClientAuth is not tls.RequireAndVerifyClientCert) and no Token"
 	}
 	return fmt.Errorf("remote: Listen %q is not the loopback interface, and the node %s: whoever reaches it could run its tasks;"+

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +13,7 @@ import (
 	"github.com/troupe-go/troupe/internal/link"
 	"github.com/troupe-go/troupe/internal/place"
 	"github.com/troupe-go/troupe/remote/wire"
+	"github.com/troupe-go/troupe/task"
 )
 
 // crew is the Site of one placed pool: it has a seat for each node or child
@@ -29,16 +31,17 @@ type crew struct {
 	log        func() *slog.Logger
 	methods    methodBook
 
-	life  atomic.Pointer[crewLife] // nil: not started
-	tasks sync.WaitGroup
+	life atomic.Pointer[crewLife] // nil: not started
 
 	mu       sync.Mutex
 	seats    []*seat
 	allowed  int
 	closed   error         // why no seat will ever do, if so
 	changed  chan struct{} // closed when a seat has changed its state
+	hurried  bool          // calls have short Timeouts: nothing is sent ahead
 	losses   map[uint64]int
-	arrivals sync.Pool // of channels for flights
+	watched  map[uint64]*flight // those that Cancel may be asked for, by the call's number
+	arrivals sync.Pool          // of channels for flights
 	nextID   uint64
 	turn     int
 }
@@ -48,6 +51,8 @@ type crewLife struct {
 	pool place.Pool
 	ctx  context.Context // ends at Stop
 	end  context.CancelCauseFunc
+
+	tasks sync.WaitGroup
 }
 
 // now returns the life that the crew has now.
@@ -61,7 +66,7 @@ func newCrew(job place.Job, names []string) (*crew, error) {
 		c.schema = wire.WorkerSchema(job.Name, job.State)
 	} else {
 		c.schema = wire.TaskSchema(job.Name, job.In, job.Out)
-		err = errors.Join(wire.Portable(job.In), wire.Portable(job.Out))
+		err = errors.Join(unsendable(job, "argument", job.In), unsendable(job, "result", job.Out))
 	}
 	for _, name := range names {
 		c.seats = append(c.seats, newSeat(c, name))
@@ -69,12 +74,21 @@ func newCrew(job place.Job, names []string) (*crew, error) {
 	return c, err
 }
 
+// unsendable says that values of t cannot leave the process, if so.
+func unsendable(job place.Job, what string, t reflect.Type) error {
+	if err := wire.Portable(t); err != nil {
+		return fmt.Errorf("remote: task %q cannot run elsewhere: its %s: %w", job.Name, what, err)
+	}
+	return nil
+}
+
 // Start implements place.Site.
 func (c *crew) Start(pool place.Pool) {
 	ctx, end := context.WithCancelCause(context.Background())
-	c.life.Store(&crewLife{pool: pool, ctx: ctx, end: end}) // without the lock: the pool's is held
+	life := &crewLife{pool: pool, ctx: ctx, end: end}
+	c.life.Store(life) // without the lock: the pool's is held
 	for _, s := range c.seats {
-		c.tasks.Go(func() { c.man(s) })
+		life.tasks.Go(func() { c.man(s) })
 	}
 }
 
@@ -86,7 +100,7 @@ func (c *crew) shut(why error) {
 		return
 	}
 	c.now().end(why)
-	c.tasks.Wait()
+	c.now().tasks.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.allowed, c.closed, c.losses = 0, nil, nil
@@ -94,7 +108,7 @@ func (c *crew) shut(why error) {
 
 var errPoolStopped = errors.New("the pool has stopped")
 
-// noRoom is why a call was not sent.
+// errNoRoom is why a call was not sent.
 var errNoRoom = errors.New("no place has room")
 
 // Run implements place.Site.
@@ -109,7 +123,13 @@ func (c *crew) Run(ctx context.Context, call *place.Call) error {
 // exchange sends a flight, to the seat of m if it is for a member, and waits for
 // what comes back.
 func (c *crew) exchange(ctx context.Context, f *flight, m *member, watched bool) error {
-	if err := c.board(f, m); err != nil {
+	f.watched = watched
+	err := c.board(f, m)
+	var large *PayloadError
+	switch {
+	case errors.As(err, &large):
+		return task.Permanent(err)
+	case err != nil:
 		return &place.Undone{Err: err}
 	}
 	f.wait(ctx, watched)
@@ -127,11 +147,16 @@ func (c *crew) board(f *flight, m *member) error {
 		s = m.seat
 	}
 	if s == nil {
+		c.update() // else the pool might try again for ever
 		c.mu.Unlock()
 		if m != nil && m.loss != nil {
 			return m.loss
 		}
 		return errNoRoom
+	}
+	if err := s.takes(f); err != nil {
+		c.mu.Unlock()
+		return err
 	}
 	c.nextID++
 	f.call.Id, f.seat, f.conn = c.nextID, s, s.conn
@@ -139,15 +164,9 @@ func (c *crew) board(f *flight, m *member) error {
 		f.desk = s.desk
 		f.desk.lend(f.call.Lease, f.permit)
 	}
-	s.flights[f.call.Id] = f
-	s.bytes += len(f.call.GetPayload())
-	s.total++
-	if f.call.GetOp() == wire.Op_RUN {
-		s.sent++
-	}
-	s.watch()
-	conn, busy := s.conn, len(s.flights) > kickFrom
-	conn.AddCall(&f.call, f.names) // under the lock: what is sent first has the lower id
+	conn, busy := s.conn, len(s.flights) >= kickFrom
+	f.mark = conn.AddCall(&f.call, f.names) // under the lock: what is sent first has the lower id
+	s.admit(f)
 	c.mu.Unlock()
 	if busy {
 		conn.Kick()
@@ -201,7 +220,10 @@ func (c *crew) lost(f *flight, err error, most int) error {
 	n := c.losses[f.call.GetNumber()] + 1
 	if l.Again = n < most; l.Again {
 		if len(c.losses) == mostLossy { // of calls that were cancelled since, for the most part
-			clear(c.losses)
+			for any := range c.losses {
+				delete(c.losses, any)
+				break
+			}
 		}
 		c.losses[f.call.GetNumber()] = n
 	} else {
@@ -257,6 +279,13 @@ func (c *crew) missing() string {
 		return ""
 	}
 	return "waiting for " + strings.Join(parts, ", ")
+}
+
+// Refused implements place.Site.
+func (c *crew) Refused() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.refused()
 }
 
 // refused returns the refusals there are; nil if there is none.
@@ -316,8 +345,9 @@ func (c *crew) Stats() []place.Stat {
 
 // desert ends a crew whose node has stopped: its pool takes no more calls.
 func (c *crew) desert(why error) {
-	c.now().end(why)
-	c.tasks.Wait()
+	life := c.now()
+	life.end(why)
+	life.tasks.Wait()
 	c.decline(why)
 }
 

@@ -20,12 +20,16 @@ type flight struct {
 	out     any // pointer to where the result goes; nil: none is wanted
 	outType reflect.Type
 	permit  *limits.Permit
+	timed   bool // it has a Timeout
 
 	seat *seat
 	conn *link.Conn
 	desk *limitsDesk
 
-	kill *time.Timer // of its process, when it is late in ending; the crew's lock guards it
+	mark     uint64      // its number on the connection; 0: that had ended
+	watched  bool        // the pool tells of its cancel
+	recalled bool        // it was called back; the crew's lock guards this and what follows
+	kill     *time.Timer // of its process, when it is late in ending
 
 	// Written before arrived is told.
 	answer  *wire.Answer
@@ -42,7 +46,7 @@ func (c *crew) pack(ctx context.Context, call *place.Call) (*flight, error) {
 		},
 		names: wire.Names{Task: c.job.Name},
 		out:   call.Out, outType: c.job.Out, permit: call.Permit,
-		arrived: c.arrival(),
+		arrived: c.arrival(), timed: call.Timed,
 	}
 	in := c.job.In
 	if m := call.Method; m != nil {
@@ -117,12 +121,8 @@ func (c *crew) recall(f *flight, cause error) {
 func (c *crew) Cancel(call uint64, cause error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, s := range c.seats {
-		for _, f := range s.flights {
-			if f.call.GetNumber() == call {
-				c.recall(f, cause)
-			}
-		}
+	if f := c.watched[call]; f != nil {
+		c.recall(f, cause)
 	}
 }
 

@@ -20,7 +20,7 @@ const lastWords = 200 * time.Millisecond
 // and returns why all ended. What it has printed may still be on its way to the
 // log, which the crew waits for.
 func (n *nursery) bury(ctx context.Context, p *child.Process, err error) error {
-	n.crew.tasks.Go(func() { _ = p.Wait(context.Background()) })
+	n.crew.now().tasks.Go(func() { _ = p.Wait(context.Background()) })
 	switch {
 	case ctx.Err() != nil:
 		n.stop(p)
@@ -74,7 +74,7 @@ func (s *seat) condemn(f *flight, kill func(child.Reason)) {
 	case s.flights[f.call.GetId()] != f:
 		return
 	case s.doomed != nil: // and if that one ends, f may have begun meanwhile
-		time.AfterFunc(lastCall, func() { s.killFor(f, kill) })
+		s.later(func() { s.killFor(f, kill) })
 		return
 	}
 	s.doomed, s.doom = f, func() {
@@ -85,10 +85,13 @@ func (s *seat) condemn(f *flight, kill func(child.Reason)) {
 	if s.execute() {
 		return
 	}
-	s.callBack(0)
+	s.callBack()
 	s.crew.update()
-	time.AfterFunc(lastCall, func() { s.last(f) })
+	s.later(func() { s.last(f) })
 }
+
+// later runs fn after lastCall, unless the child is gone by then; with mu held.
+func (s *seat) later(fn func()) { s.fuses = append(s.fuses, time.AfterFunc(lastCall, fn)) }
 
 // last kills the child of a doomed call that has not given back the others.
 func (s *seat) last(f *flight) {

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"fmt"
 	"sync"
 	"time"
@@ -165,6 +166,9 @@ func (g *guest) take(e *wire.Envelope) {
 			v.cancel(c)
 		}
 	}
+	if g.conn.Waiting() > 2*g.mostUnread() { // of cancelled calls, for which nobody waits in push
+		g.conn.Close(g.unread())
+	}
 	if s := e.GetStatus(); s.GetDraining() { // after its calls, see drain
 		g.house.part(g)
 	}
@@ -191,6 +195,44 @@ func (g *guest) over() error {
 		g.house.name, len(g.visits), g.bytes, mostVisits, most)
 }
 
+// Answers that a connection may have here unread, far more than any owner leaves.
+const (
+	unreadBytes = 64 << 20        // beside one of the largest for each call that can run
+	unreadTime  = 3 * time.Second // for which a call waits for room
+)
+
+func (g *guest) mostUnread() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return unreadBytes + (g.house.capacity+len(g.lodgers))*g.house.maxPayload
+}
+
+// unread is the end of a connection whose other side asks and does not read.
+func (g *guest) unread() error {
+	return fmt.Errorf("remote: node %s: %d bytes of answers wait for %s: %w",
+		g.house.name, g.conn.Waiting(), cmp.Or(g.conn.Peer().Name, "one connection"), link.ErrUnread)
+}
+
+// push sends the answers, and keeps a goroutine of the house, which is for all
+// guests, only while there is no room for more of them, and not for long. more
+// says that others follow.
+func (g *guest) push(more bool) {
+	if g.house.serial {
+		_ = g.conn.FlushWait() // its failure ends the connection, and that is noticed there
+		return
+	}
+	switch most := g.mostUnread(); {
+	case g.conn.Waiting() > most:
+		late := time.AfterFunc(unreadTime, func() { g.conn.Close(g.unread()) })
+		_ = g.conn.Shrink(most) // likewise
+		late.Stop()
+	case more:
+		g.conn.Kick()
+	default:
+		g.conn.Push()
+	}
+}
+
 // giveBack answers a call that has not begun.
 func (g *guest) giveBack(v *visit) {
 	if v.begin() {
@@ -204,6 +246,7 @@ func (g *guest) answer(v *visit, a *wire.Answer, codec string) {
 	g.mu.Lock()
 	delete(g.visits, v.call.GetId())
 	g.bytes -= len(v.call.GetPayload())
+	v.call.Payload = nil // it may wait in the queue for long, though nobody runs it
 	g.mu.Unlock()
 	g.conn.AddAnswer(a, codec)
 }

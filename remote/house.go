@@ -37,8 +37,7 @@ type house struct {
 	hiring  bool // one of them has not taken a call yet
 	lodgers int
 	guests  map[*guest]struct{}
-	staying map[*guest]struct{} // who has not said yet that it has nothing here any more
-	quiet   chan struct{}       // closed when a drain has nothing left to wait for
+	ebb     *ebb // while it is draining
 }
 
 // housePhase is what a house does with calls.
@@ -81,22 +80,55 @@ func (h *house) everyone() []*guest {
 // that run are done and the members are closed, and the guests know; or when ctx
 // ends, with the cause. Without that last condition a call that was on its way
 // here, or an answer on its way back, would be lost if the program ended now.
+//
+// Several may wait for the same ebb. It ends when nothing is left, or with the
+// last that has lost patience.
 func (h *house) drain(ctx context.Context) error {
+	e := h.recede()
+	if e == nil {
+		return nil
+	}
+	var err error
+	select {
+	case <-e.quiet:
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
 	h.mu.Lock()
-	if h.phase == shut {
+	defer h.mu.Unlock()
+	e.waiters--
+	if h.ebb == e && e.waiters == 0 {
+		h.phase, h.ebb = shut, nil
+	}
+	return err
+}
+
+// ebb is what drains wait for.
+type ebb struct {
+	waiters int
+	staying map[*guest]struct{} // who has not said yet that it has nothing here any more
+	quiet   chan struct{}       // closed when nothing is left; the house is shut then
+}
+
+// recede joins the ebb, or begins one; nil if there is nothing to wait for.
+func (h *house) recede() *ebb {
+	h.mu.Lock()
+	if h.ebb == nil && h.phase == shut && h.running == 0 && h.lodgers == 0 {
 		h.mu.Unlock()
 		return nil
 	}
-	h.phase = draining
-	waiting := h.foreclose()
-	if h.quiet == nil {
-		h.quiet = make(chan struct{})
+	if e := h.ebb; e != nil {
+		e.waiters++
+		h.mu.Unlock()
+		return e
 	}
-	quiet, guests := h.quiet, h.everyone()
-	h.staying = make(map[*guest]struct{})
+	h.phase = draining
+	waiting, guests := h.foreclose(), h.everyone()
+	e := &ebb{waiters: 1, staying: make(map[*guest]struct{}), quiet: make(chan struct{})}
+	h.ebb = e
 	for _, g := range guests {
 		if len(g.asks) > 0 {
-			h.staying[g] = struct{}{}
+			e.staying[g] = struct{}{}
 		}
 	}
 	h.calm()
@@ -107,27 +139,14 @@ func (h *house) drain(ctx context.Context) error {
 	for _, v := range waiting {
 		v.guest.giveBack(v)
 	}
-	var err error
-	select {
-	case <-quiet:
-	case <-ctx.Done():
-		err = context.Cause(ctx)
-	}
-	h.mu.Lock()
-	h.phase, h.quiet, h.staying = shut, nil, nil
-	h.mu.Unlock()
-	return err
+	return e
 }
 
-// calm tells a drain that nothing is left; with mu held.
+// calm ends the ebb if nothing is left; with mu held.
 func (h *house) calm() {
-	if h.quiet == nil || h.running > 0 || h.lodgers > 0 || len(h.staying) > 0 {
-		return
-	}
-	select {
-	case <-h.quiet:
-	default:
-		close(h.quiet)
+	if e := h.ebb; e != nil && h.running == 0 && h.lodgers == 0 && len(e.staying) == 0 {
+		h.phase, h.ebb = shut, nil
+		close(e.quiet)
 	}
 }
 
@@ -135,7 +154,9 @@ func (h *house) calm() {
 func (h *house) part(g *guest) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.staying, g)
+	if h.ebb != nil {
+		delete(h.ebb.staying, g)
+	}
 	h.calm()
 }
 

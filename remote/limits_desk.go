@@ -164,7 +164,7 @@ func (d *limitsDesk) unknown(set string) error {
 	if set == limitsOfPool {
 		return fmt.Errorf("remote: %s asks for the limits of a call, and has none of ours with limits", d.conn.Peer().Name)
 	}
-	return fmt.Errorf("remote: %s asks for limits %.100q, which are not shared here", d.conn.Peer().Name, set)
+	return fmt.Errorf("remote: limits %.100q are not shared by the node that was asked: want ShareLimits there", set)
 }
 
 // permit returns the permit of an id that the other side may use.
@@ -195,8 +195,11 @@ func (d *limitsDesk) update(u *wire.Update) {
 	}
 }
 
+// mostPause is how long others may hold back what somebody shares with them.
+const mostPause = 24 * time.Hour
+
 func (d *limitsDesk) pause(m *wire.Pause) {
-	length := time.Duration(m.GetDuration())
+	length := min(time.Duration(m.GetDuration()), mostPause)
 	if id := m.GetPermit(); id != 0 {
 		p := d.permit(id)
 		if p == nil {
@@ -207,10 +210,6 @@ func (d *limitsDesk) pause(m *wire.Pause) {
 		if p != nil {
 			guard(nobody, func() { p.Pause(length) })
 		}
-		return
-	}
-	if l, ok := d.find(m.GetSet()).(interface{ Pause(string, time.Duration) }); ok {
-		guard(nobody, func() { l.Pause(m.GetKey(), length) })
 	}
 }
 

@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"reflect"
 	"sync"
 
 	"github.com/troupe-go/troupe/internal/place"
@@ -14,14 +15,15 @@ type methodBook struct {
 	hashes sync.Map // of *place.Method: uint64
 }
 
+// methodKey is by type: a Function is made anew whenever somebody asks for it.
 type methodKey struct {
-	function *place.Function
-	symbol   string
+	state  reflect.Type
+	symbol string
 }
 
 // named returns the method of a worker's state with that symbol.
 func (b *methodBook) named(f *place.Function, symbol string) (*place.Method, error) {
-	k := methodKey{function: f, symbol: symbol}
+	k := methodKey{state: f.State, symbol: symbol}
 	if m, ok := b.byName.Load(k); ok {
 		return m.(*place.Method), nil
 	}

@@ -82,7 +82,7 @@ func (h *hired) Start(pool place.Pool) {
 	h.crew.Start(pool)
 	if !h.node.hire(h.crew) {
 		h.crew.now().end(ErrNodeStopped)
-		h.crew.tasks.Go(func() { h.crew.decline(ErrNodeStopped) }) // the pool's lock is held here
+		h.crew.now().tasks.Go(func() { h.crew.decline(ErrNodeStopped) }) // the pool's lock is held here
 	}
 }
 

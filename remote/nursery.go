@@ -32,8 +32,8 @@ func (n *nursed) Start(pool place.Pool) {
 	n.nursery.failures = make(chan failure)
 	n.nursery.cradle.renew()
 	n.crew.Start(pool)
-	n.tasks.Go(func() { n.nursery.judge(n.now().ctx) })
-	n.tasks.Go(func() { n.nursery.lull(n.now().ctx) })
+	n.now().tasks.Go(func() { n.nursery.judge(n.now().ctx) })
+	n.now().tasks.Go(func() { n.nursery.lull(n.now().ctx) })
 }
 
 // man keeps a child in a seat, one after another, until the crew's ctx ends.

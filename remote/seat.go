@@ -45,6 +45,7 @@ type seat struct {
 	leaving error         // why it is to go when nothing is left there
 	doomed  *flight       // that it is to be killed for, by doom, when nothing else is under way
 	doom    func()
+	fuses   []*time.Timer // of dooms
 
 	state    seatState
 	err      error // why it is vacant or refused
@@ -58,7 +59,9 @@ type seat struct {
 	total    uint64
 	late     uint64 // answers to calls that nobody waits for
 	pace     int64  // a call's usual time there, in ns; 0: not known
+	serving  bool   // as it has said itself
 	stalled  bool   // nothing has come for a while: it is given no more than it runs
+	ceiling  int    // it gave calls back and runs no more than so many of ours; 0: not known
 	stall    *time.Timer
 	answered uint64 // calls that ended since stall was set
 }
@@ -80,10 +83,11 @@ func (s *seat) describe() string {
 }
 
 const (
-	aheadTime = int64(time.Millisecond)      // of work that may wait at a seat
-	mostAhead = 1024                         // calls that may wait there
-	mostBytes = 64 << 20                     // of arguments under way, from which on nothing is sent ahead
-	stallTime = int64(20 * time.Millisecond) // without an answer, and what waits there is called back
+	aheadTime    = int64(time.Millisecond)      // of work that may wait at a seat
+	mostAhead    = 1024                         // calls that may wait there
+	mostCapacity = 1 << 14                      // that a node is believed to have
+	mostBytes    = 64 << 20                     // of arguments under way, from which on nothing is sent ahead
+	stallTime    = int64(20 * time.Millisecond) // without an answer, and what waits there is called back
 )
 
 // window is how many calls may be under way: what the seat runs at once, and so
@@ -104,7 +108,9 @@ func (s *seat) share() int {
 	switch {
 	case s.state != seated:
 		return 0
-	case s.stalled, s.alone, s.bytes >= mostBytes:
+	case s.ceiling > 0:
+		return min(s.capacity, s.ceiling)
+	case s.stalled, s.alone, s.crew.hurried, s.bytes >= mostBytes:
 		return s.capacity
 	case s.pace == 0:
 		return s.capacity + 1
@@ -141,7 +147,7 @@ func (s *seat) attend(nc net.Conn, cfg link.Config) (used bool, err error) {
 			err = fault
 			conn.Close(fault)
 		}
-		used = true
+		used = used || len(e.GetAnswers()) > 0
 	})
 	return used, cmp.Or(err, end)
 }
@@ -151,8 +157,9 @@ func (s *seat) attend(nc net.Conn, cfg link.Config) (used bool, err error) {
 func (s *seat) welcome(w *wire.Welcome) error {
 	c := s.crew
 	before := s.state
+	s.serving = w.GetServing()
 	switch {
-	case !w.GetServing():
+	case !s.serving:
 		s.state = waiting
 	default:
 		if err := s.fits(w); err != nil {
@@ -211,13 +218,13 @@ func (s *seat) receive(e *wire.Envelope) (err error) {
 // report takes note of what the other side says of itself; with mu held.
 func (s *seat) report(st *wire.Status) {
 	first := s.capacity == 0 && s.state == waiting
-	s.capacity = int(max(1, st.GetCapacity()))
+	s.capacity = int(min(max(1, st.GetCapacity()), mostCapacity))
 	drains := st.GetDraining()
 	if drains && !s.drains {
 		s.moveOut(&place.Loss{Err: fmt.Errorf("node %s drains", s.name), Free: true})
 	}
 	s.drains = drains
-	if first && !drains {
+	if first && !drains && s.serving {
 		s.state = seated
 	}
 	s.crew.announce()
@@ -246,13 +253,12 @@ func (s *seat) comeHome(e *wire.Envelope) []*flight {
 			s.late++
 			continue
 		}
-		delete(s.flights, a.GetId())
-		s.bytes -= len(f.call.GetPayload())
+		s.forget(f)
 		if !a.GetUndone() {
 			s.answered++
-			s.stalled = false // what was called back does not say that it goes on
-		} else if f.call.GetOp() == wire.Op_RUN {
-			s.sent--
+			s.stalled, s.ceiling = false, 0 // what was called back does not say that it goes on
+		} else {
+			s.returned(f)
 		}
 		f.answer, f.codec = a, e.Name(a.GetCodec())
 		s.clock(a.GetRan())
@@ -292,20 +298,34 @@ func (s *seat) vacate(state seatState, why error, outcome func(i int, f *flight)
 		left = append(left, f)
 	}
 	slices.SortFunc(left, func(a, b *flight) int { return cmp.Compare(a.call.GetId(), b.call.GetId()) })
-	clear(s.flights)
+	for _, f := range left {
+		s.forget(f)
+	}
 	loss, told := why.(*place.Loss) //nolint:errorlint // as it was given
 	if !told {
 		loss = &place.Loss{Err: why}
 	}
+	attempted := uint64(0)
+	if s.conn != nil {
+		attempted = s.conn.Attempted()
+	}
 	for i, f := range left {
+		if f.mark == 0 || f.mark > attempted { // it never left
+			f.err = &place.Undone{Err: loss}
+			continue
+		}
 		f.err = outcome(i, f)
 		if l, ok := f.err.(*place.Lost); ok { //nolint:errorlint // just made
 			l.Loss = loss
 		}
 	}
 	s.state, s.err, s.conn, s.capacity, s.pace, s.sent = state, why, nil, 0, 0, 0
-	s.bytes = 0
+	s.bytes, s.ceiling, s.serving = 0, 0, false
 	s.leaving, s.doomed, s.doom = nil, nil, nil
+	for _, t := range s.fuses {
+		t.Stop()
+	}
+	s.fuses = nil
 	if s.stall != nil {
 		s.stall.Stop()
 		s.stall = nil

@@ -10,12 +10,13 @@ import (
 	"github.com/troupe-go/troupe/remote/wire"
 )
 
-// Calls that are sent ahead must not be stuck behind one that takes its time: if
-// nothing comes back from a seat for stallTime, what waits there is called back.
+// Calls that were sent and have not begun must not be stuck behind those that
+// take their time, be they ours or those of others: if nothing comes back from a
+// seat for stallTime, all that has not begun there is called back.
 
-// watch arms that for a seat which has more under way than it runs; with mu held.
+// watch arms that; with mu held.
 func (s *seat) watch() {
-	if s.stall != nil || s.crew.job.Kind == place.KindWorker || len(s.flights) <= s.capacity {
+	if s.stall != nil || s.crew.job.Kind == place.KindWorker || len(s.flights) == 0 {
 		return
 	}
 	s.answered = 0
@@ -32,20 +33,22 @@ func (s *seat) look(conn *link.Conn) {
 		return
 	}
 	s.stall = nil
-	if s.answered > 0 || len(s.flights) <= s.capacity {
+	if s.answered > 0 {
 		s.watch()
 		return
 	}
 	s.stalled = true
-	s.callBack(s.capacity)
+	s.callBack()
 	c.update()
 }
 
-// callBack takes back all but the first n calls, unless they have begun; with mu
-// held.
-func (s *seat) callBack(n int) {
-	for _, id := range slices.Sorted(maps.Keys(s.flights))[n:] {
-		s.conn.AddCancel(&wire.Cancel{Id: id, Recall: true})
+// callBack takes back all calls that have not begun, each once; with mu held.
+func (s *seat) callBack() {
+	for _, id := range slices.Sorted(maps.Keys(s.flights)) {
+		if f := s.flights[id]; !f.recalled {
+			f.recalled = true
+			s.conn.AddCancel(&wire.Cancel{Id: id, Recall: true})
+		}
 	}
 	s.conn.Kick()
 }

@@ -40,6 +40,9 @@ func (v *visit) begin() bool { return v.begun.CompareAndSwap(false, true) }
 // run runs the call and answers it. more says that others wait here, whose
 // answers may share an envelope.
 func (v *visit) run(more bool) {
+	if v.call.GetOp() == wire.Op_CLOSE && v.guest.evictLater(v) {
+		return
+	}
 	returned := false
 	defer func() {
 		if !returned { // runtime.Goexit in the function
@@ -59,16 +62,8 @@ func (v *visit) run(more bool) {
 // settle sends the answer.
 func (v *visit) settle(a *wire.Answer, codec string, more bool) {
 	a.Id = v.call.GetId()
-	g := v.guest
-	g.answer(v, a, codec)
-	switch {
-	case g.house.serial:
-		_ = g.conn.FlushWait() // its failure ends the connection, and that is noticed there
-	case more:
-		g.conn.Kick()
-	default:
-		g.conn.Flush()
-	}
+	v.guest.answer(v, a, codec)
+	v.guest.push(more)
 }
 
 // outcome does what the call asks for.
@@ -153,9 +148,11 @@ func (v *visit) argument(t reflect.Type) (any, error) {
 	return in, nil
 }
 
+// result packs what a function returned. What either side takes bounds it.
 func (v *visit) result(t reflect.Type, out any) (wire.Payload, error) {
 	codec := v.guest.house.codecs.Reply(v.codec, t)
-	p, err := wire.EncodeAs(codec, t, out, v.guest.house.maxPayload)
+	most := min(v.guest.house.maxPayload, max(0, v.guest.conn.MaxBytes()-envelopeSlack))
+	p, err := wire.EncodeAs(codec, t, out, most)
 	return p, nameFault(v.task, "result", err)
 }
 
@@ -261,6 +258,8 @@ func (v *visit) halt(cause error) {
 
 // abandon ends a call that nobody waits for any more.
 func (v *visit) abandon() {
-	v.begin()
+	if v.begin() {
+		v.call.Payload = nil // it stays in the queue until its turn
+	}
 	v.halt(errGone)
 }

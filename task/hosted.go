@@ -12,15 +12,16 @@ import (
 // What this process runs for others: the function of a task, or the init and the
 // methods of a worker, without the pool that they have here.
 
-// function describes the task to those who run it for others.
-func (t *Task[In, Out]) function() *place.Function {
+// function describes the task, which has got that name, to those who run it for
+// others.
+func (t *Task[In, Out]) function(name string) *place.Function {
 	if t.set.name == "" {
 		return nil
 	}
 	return &place.Function{
-		Name: t.Name(), Kind: place.KindTask, In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](),
+		Name: name, Kind: place.KindTask, In: reflect.TypeFor[In](), Out: reflect.TypeFor[Out](),
 		Call: func(ctx context.Context, in any) (out any, err error) {
-			err = hosted(ctx, t.Name(), t.set.injected, func(ctx context.Context) (err error) {
+			err = hosted(ctx, name, t.set.injected, func(ctx context.Context) (err error) {
 				out, err = t.core.fn(ctx, *in.(*In))
 				return err
 			})
@@ -29,12 +30,13 @@ func (t *Task[In, Out]) function() *place.Function {
 	}
 }
 
-// function describes the worker to those who run it for others.
-func (w *Worker[S]) function() *place.Function {
+// function describes the worker, which has got that name, to those who run it for
+// others.
+func (w *Worker[S]) function(name string) *place.Function {
 	if w.set.name == "" {
 		return nil
 	}
-	name, init := w.Name(), w.core.init.(func(context.Context) (S, error))
+	init := w.core.init.(func(context.Context) (S, error))
 	return &place.Function{
 		Name: name, Kind: place.KindWorker, State: reflect.TypeFor[S](),
 		Open: func(ctx context.Context) (state any, err error) {

@@ -173,6 +173,10 @@ func (t *Task[In, Out]) callAway(w *pool.Lent, in In) (v Out, err error, over bo
 		return v, nil, false
 	case *place.Lost:
 		err = e.Err
+	default:
+		if panickedElsewhere(t.Name(), err) {
+			w.Fail(err)
+		}
 	}
 	err = bare(err)
 	return a.out, w.Return(err), true
@@ -182,7 +186,7 @@ func (t *Task[In, Out]) callAway(w *pool.Lent, in In) (v Out, err error, over bo
 func (t *Task[In, Out]) attemptAway(a *pool.Attempt) (Out, error) {
 	k := callOf[In, Out](a.Cell)
 	w := newAway[Out](a.Cell.ID(), a.Number, k.in)
-	w.Permit = a.Permit()
+	w.Permit, w.Timed = a.Permit(), a.Timed()
 	err := t.core.site.Run(a.Ctx, &w.Call)
 	return w.out, err
 }
@@ -213,7 +217,7 @@ func askAway[S, In, Out any](c *cell.Cell, s pool.Settler, name string, until fu
 // askAttemptAway is one attempt of a call of a member elsewhere.
 func askAttemptAway[S, In, Out any](a *pool.Attempt, name string) (Out, error) {
 	w := newAway[Out](a.Cell.ID(), a.Number, nil)
-	w.Permit = a.Permit()
+	w.Permit, w.Timed = a.Permit(), a.Timed()
 	if err := askedOf[S, In, Out](a.Cell).address(&w.Call, name); err != nil {
 		return w.out, Permanent(err)
 	}
@@ -267,7 +271,10 @@ func (h *shell) ready(ctx context.Context) error {
 		return h.pool.ReadyElsewhere(ctx)
 	}
 	err := h.pool.Ready(ctx)
-	if missing := h.site.Missing(); err != nil && missing != "" && errors.Is(err, context.Cause(ctx)) {
+	if err == nil { // but a place that will never have any of them may be a mistake
+		return h.site.Refused()
+	}
+	if missing := h.site.Missing(); missing != "" && errors.Is(err, context.Cause(ctx)) {
 		return fmt.Errorf("task %q: %s: %w", h.pool.Name(), missing, err)
 	}
 	return err

@@ -33,9 +33,9 @@ type shell struct {
 type plan struct {
 	symbol   string // its name if the options give none
 	receive  func(any, *proto.PID) bool
-	state    *pool.State // of a worker
-	job      place.Job   // for a Site: the types
-	function func() *place.Function
+	state    *pool.State                       // of a worker
+	job      place.Job                         // for a Site: the types
+	function func(name string) *place.Function // others may ask for it before open returns
 }
 
 // open makes the pool.

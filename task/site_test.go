@@ -22,6 +22,7 @@ type elsewhere struct {
 	stopped chan struct{}
 	members chan *tenant
 	openErr error
+	refused error
 
 	mu        sync.Mutex
 	cancelled []uint64
@@ -54,6 +55,7 @@ func (e *elsewhere) Stop()                       { e.stopped <- struct{}{} }
 func (e *elsewhere) Rest()                       {}
 func (e *elsewhere) Wake(bool)                   {}
 func (e *elsewhere) Ready(context.Context) error { return nil }
+func (e *elsewhere) Refused() error              { return e.refused }
 func (e *elsewhere) Missing() string             { return "waiting for somewhere" }
 func (e *elsewhere) Stats() []place.Stat {
 	return []place.Stat{{Name: "there", Capacity: 3, Active: 1, Total: 7}}

@@ -125,7 +125,8 @@ func (w *Worker[S]) With(opts ...CallOption) *Worker[S] {
 }
 
 // Ready starts all members and waits until they have their states, or until ctx
-// ends. If one cannot have it, Ready returns the error of its init.
+// ends. If one cannot have it, Ready returns the error of its init; if a place of
+// [Worker.On] has refused the worker, that refusal, though others may have room.
 func (w *Worker[S]) Ready(ctx context.Context) error {
 	if ctx == nil {
 		return errNilContext

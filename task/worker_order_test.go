@@ -52,6 +52,7 @@ func TestCallsOfOneMemberAreServedInTheOrderOfSubmission(t *testing.T) {
 						t.Fatalf("call %d was served as number %d", got, i)
 					}
 				}
+				synctest.Wait() // until the last restart is through
 				equal(t, "Restarts", w.Stats().Restarts, 3)
 				w.Stop()
 				s.settled()
@@ -79,6 +80,7 @@ func TestConcurrentLetsExactlySoManyInterleave(t *testing.T) {
 		}
 		is(t, "panic", failure(crash), errBoom)
 		use(t, w, 10)
+		synctest.Wait() // until the restart is through
 		equal(t, "Restarts", w.Stats().Restarts, 1)
 		w.Stop()
 		s.settled()

@@ -66,7 +66,7 @@ func (e *ExitError) Error() string {
 	fmt.Fprintf(&b, "child: process %d %v", e.PID, e.Reason)
 	switch {
 	case e.Reason == MainMissing:
-		b.WriteString(": remote.Main() must be the first line of main(), or of TestMain in tests")
+		b.WriteString(": remote.Main() must be the first line of main(), or of TestMain in tests, and be reached in time")
 	case e.Reason == Crashed && !e.Claimed:
 		b.WriteString(" before it called remote.Main, which must be the first line of main(), or of TestMain in tests")
 	case e.Reason == Crashed && !e.Ready:

@@ -69,7 +69,8 @@ type entry struct {
 
 // Add registers u under name; an empty name gets prefix-N. With unique false a
 // taken name gets a suffix, with unique true it is an error. Units must be
-// comparable. It returns the name that u has got.
+// comparable. It returns the name that u has got; a u with a method Named is told
+// before anybody else can see it, under the lock.
 func (r *Registry) Add(name, prefix string, unique bool, u Unit) (string, error) {
 	name, err := r.add(name, prefix, unique, u)
 	if err == nil && r.OnAdd != nil {
@@ -93,6 +94,9 @@ func (r *Registry) add(name, prefix string, unique bool, u Unit) (string, error)
 		name = fmt.Sprintf("%s-%d", prefix, r.next)
 	}
 	free := r.free(name)
+	if n, ok := u.(interface{ Named(name string) }); ok {
+		n.Named(free)
+	}
 	e := &entry{name: free, unit: u, prev: r.last}
 	if r.last != nil {
 		r.last.next = e

@@ -20,6 +20,37 @@ type unit struct{ id int }
 func (*unit) Stop(context.Context) error { return nil }
 func (u *unit) Describe() any            { return u.id }
 
+// newcomer is a unit that wants to know its name.
+type newcomer struct {
+	unit
+	name string
+}
+
+func (n *newcomer) Named(name string) { n.name = name }
+
+func (n *newcomer) Describe() any { return n.name }
+
+func TestAUnitKnowsItsNameBeforeItIsSeen(t *testing.T) {
+	var r host.Registry
+	r.OnAdd = func() {
+		for _, u := range r.Units() {
+			if n := u.(*newcomer); n.name == "" || r.Lookup(n.name) != u {
+				t.Errorf("a unit that can be seen believes that its name is %q", n.name)
+			}
+		}
+	}
+	for _, want := range []string{"a", "a-2", "a-3"} {
+		n := &newcomer{}
+		if got := add(t, &r, "a", false, n); got != want || n.name != want {
+			t.Errorf("Add returned %q and told %q, want %q", got, n.name, want)
+		}
+	}
+	var refused newcomer
+	if _, err := r.Add("a", "task", true, &refused); err == nil || refused.name != "" {
+		t.Errorf("a unit whose name is taken was told %q, and the error is %v", refused.name, err)
+	}
+}
+
 func add(t *testing.T, r *host.Registry, name string, unique bool, u host.Unit) string {
 	t.Helper()
 	got, err := r.Add(name, "task", unique, u)

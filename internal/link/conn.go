@@ -29,17 +29,20 @@ type Conn struct {
 	kicks chan struct{}
 	done  chan struct{}
 
-	mu       sync.Mutex
-	progress sync.Cond     // sent has grown, or the connection has ended
-	batcher  *wire.Batcher // what was added
-	full     []*wire.Envelope
-	added    uint64 // number of Adds
-	sent     uint64 // of those that were written
-	writing  bool   // somebody is at it, and will look again before it stops
-	finished bool   // nothing can be added any more
-	served   bool   // Serve was called
-	cut      error  // why nothing can be written any more
-	err      error  // why the connection ended; nil: it has not
+	mu        sync.Mutex
+	progress  sync.Cond     // sent has grown, or the connection has ended
+	batcher   *wire.Batcher // what was added
+	full      []*wire.Envelope
+	added     uint64 // number of Adds
+	sent      uint64 // of those that were written
+	attempted uint64 // of those that somebody has begun to write
+	waiting   int    // bytes that were added and are not being written yet, but for pulses
+	leaving   int    // bytes of those that are being written
+	writing   bool   // somebody is at it, and will look again before it stops
+	finished  bool   // nothing can be added any more
+	served    bool   // Serve was called
+	cut       error  // why nothing can be written any more
+	err       error  // why the connection ended; nil: it has not
 
 	out outgoing // of whoever set writing
 
@@ -170,6 +173,7 @@ func (c *Conn) end(reason error) {
 func (c *Conn) silence() {
 	c.finished = true
 	c.full, c.batcher = nil, nil
+	c.waiting, c.leaving = 0, 0
 	c.progress.Broadcast()
 }
 

@@ -15,7 +15,7 @@
 // # Writing
 //
 // Add and Set put something into the envelope that goes out next. They never
-// block and write nothing. There are three ways to write:
+// block and write nothing. There are four ways to write:
 //
 //   - Flush writes on the caller's goroutine, or leaves it to whoever is
 //     writing. One at a time, it costs no switch of goroutines; with many
@@ -23,6 +23,8 @@
 //     other side does not read.
 //   - Kick leaves it to the Conn's goroutine and never blocks. It is what
 //     receive calls: if both sides blocked there, neither would read.
+//   - Push is Flush for a little, and Kick for more. Who calls it serves others
+//     too, and must not be kept by this side.
 //   - FlushWait is Flush that also waits for whoever is writing.
 //
 // Nothing waits for company: there is no timer. An envelope has at most 1 MiB,
@@ -42,7 +44,8 @@
 // the side that wants more of them. A side that hears not one byte for three of
 // its own heartbeats in a row, while it listens, ends the connection with
 // [ErrSilent]. So a frozen peer is noticed even by a side that waits to write
-// to it. A peer whose process dies is noticed at once. Ticks are counted and not
+// to it. One that speaks and reads nothing of what waits for it, for as long, ends
+// with [ErrUnread]; only pulses may wait for longer. A peer whose process dies is noticed at once. Ticks are counted and not
 // time, so that a process that was suspended does not blame the other side.
 //
 // # Goroutines
@@ -67,7 +70,8 @@
 //
 //   - What was written may not have arrived, unless it was answered or Finish
 //     returned nil.
-//   - What waits to be written has no bound: callers have one for their calls.
+//   - What waits to be written has no bound: callers have one for their calls,
+//     and Waiting and Shrink for what they answer.
 //   - A token without TLS proves knowledge at the beginning. Who can change
 //     what passes on the wire, or is dialled and passes it on elsewhere, can
 //     take the connection over after. TLS excludes that.

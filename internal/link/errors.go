@@ -18,6 +18,10 @@ var (
 	// ErrSilent says that nothing came from the other side for three heartbeats.
 	ErrSilent = errors.New("no sign of life")
 
+	// ErrUnread says that the other side has read nothing for three heartbeats of
+	// what waits for it here, whatever it sent meanwhile.
+	ErrUnread = errors.New("the other side does not read")
+
 	// ErrClosed is why a connection ended that was closed without a reason.
 	ErrClosed = errors.New("link: closed")
 

@@ -15,6 +15,7 @@ type watch struct {
 	limit    time.Duration // what that is in time
 
 	missed   int
+	stuck    int  // ticks without a byte written of what waits
 	late     bool // the last tick was
 	received uint64
 	sent     uint64
@@ -25,6 +26,7 @@ type sight struct {
 	since          time.Duration // the tick before
 	received, sent uint64        // bytes
 	reading        bool          // somebody waits for bytes
+	writing        bool          // somebody waits for the other side to read more than a pulse
 }
 
 // newWatch ticks as often as the one of the sides that wants it more often.
@@ -37,13 +39,16 @@ func newWatch(ours, theirs time.Duration) watch {
 	return watch{interval: interval, most: int((limit + interval - 1) / interval), limit: limit}
 }
 
-// tick returns whether to send a pulse, and whether the other side is lost.
+// tick returns whether to send a pulse, and why the other side is lost, if it is.
 //
 // Ticks are counted, not time: a process that was suspended finds that much
 // time has passed, while what the other side sent meanwhile lies unread. The
 // one late tick that it sees then counts for nothing. Neither does one while
 // nobody reads, as then nothing can be heard.
-func (w *watch) tick(s sight) (pulse, lost bool) {
+//
+// A side that says that it lives and reads nothing of what waits for it is lost
+// as well. That only pulses wait is no reason: it may be in a long receive.
+func (w *watch) tick(s sight) (pulse bool, lost error) {
 	late := s.since > 2*w.interval && !w.late
 	switch {
 	case s.received != w.received || !s.reading:
@@ -51,9 +56,21 @@ func (w *watch) tick(s sight) (pulse, lost bool) {
 	case !late:
 		w.missed++
 	}
+	switch {
+	case s.sent != w.sent || !s.writing:
+		w.stuck = 0
+	case !late:
+		w.stuck++
+	}
 	pulse = s.sent == w.sent
 	w.late, w.received, w.sent = late, s.received, s.sent
-	return pulse, w.missed >= w.most
+	switch {
+	case w.missed >= w.most:
+		lost = fmt.Errorf("%w for %v", ErrSilent, w.limit)
+	case w.stuck >= w.most:
+		lost = fmt.Errorf("%w: nothing of what waits for it for %v", ErrUnread, w.limit)
+	}
+	return pulse, lost
 }
 
 // pulse is the Conn's own goroutine that ticks.
@@ -74,15 +91,16 @@ func (c *Conn) pulse() {
 			received: c.in.bytes.Load(),
 			sent:     c.bytesOut.Load(),
 			reading:  c.in.reading.Load(),
+			writing:  c.stuffed(),
 		})
 		last = now
-		if lost {
-			c.end(c.fault(fmt.Errorf("%w for %v", ErrSilent, c.beat.limit)))
+		if lost != nil {
+			c.end(c.fault(lost))
 			return
 		}
 		if pulse {
 			p := &wire.Pulse{Seq: seq, Echo: c.pulses.Load()}
-			c.add(func(b *wire.Batcher) *wire.Envelope { return b.SetPulse(p) })
+			c.add(0, func(b *wire.Batcher) *wire.Envelope { return b.SetPulse(p) })
 			c.wake() // also while receive runs
 			seq++
 		}

@@ -15,23 +15,32 @@ const beat = 500 * time.Millisecond
 
 func TestWatchCountsTicks(t *testing.T) {
 	quiet := sight{since: beat, reading: true}
+	heard := uint64(0)
+	unread := func(sent uint64) sight { // it speaks
+		heard++
+		return sight{since: beat, reading: true, received: heard, sent: sent, writing: true}
+	}
 	for name, c := range map[string]struct {
 		sights []sight
 		lost   bool
 	}{
-		"two silent ticks":            {[]sight{quiet, quiet}, false},
-		"three silent ticks":          {[]sight{quiet, quiet, quiet}, true},
-		"a byte in between":           {[]sight{quiet, quiet, {since: beat, reading: true, received: 1}, {since: beat, reading: true, received: 1}, {since: beat, reading: true, received: 1}}, false},
-		"suspended":                   {[]sight{quiet, quiet, {since: time.Hour, reading: true}}, false},
-		"suspended, and then silence": {[]sight{quiet, quiet, {since: time.Hour, reading: true}, quiet}, true},
-		"always late":                 {[]sight{{since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}}, true},
-		"nobody reads":                {[]sight{quiet, quiet, {since: beat}, quiet, quiet}, false},
+		"three ticks unread":           {[]sight{unread(1), unread(1), unread(1), unread(1)}, true},
+		"two ticks unread":             {[]sight{unread(1), unread(1), unread(1), unread(2), unread(2)}, false},
+		"unread, and suspended":        {[]sight{unread(1), unread(1), {since: time.Hour, received: 999, sent: 1, writing: true, reading: true}, {since: beat, received: 1000, sent: 1, reading: true}}, false},
+		"nothing to write but a pulse": {[]sight{unread(1), unread(1), {since: beat, reading: true, received: 998, sent: 1}, unread(1), unread(1)}, false},
+		"two silent ticks":             {[]sight{quiet, quiet}, false},
+		"three silent ticks":           {[]sight{quiet, quiet, quiet}, true},
+		"a byte in between":            {[]sight{quiet, quiet, {since: beat, reading: true, received: 1}, {since: beat, reading: true, received: 1}, {since: beat, reading: true, received: 1}}, false},
+		"suspended":                    {[]sight{quiet, quiet, {since: time.Hour, reading: true}}, false},
+		"suspended, and then silence":  {[]sight{quiet, quiet, {since: time.Hour, reading: true}, quiet}, true},
+		"always late":                  {[]sight{{since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}, {since: time.Hour, reading: true}}, true},
+		"nobody reads":                 {[]sight{quiet, quiet, {since: beat}, quiet, quiet}, false},
 	} {
-		w, lost := newWatch(beat, beat), false
+		w, lost := newWatch(beat, beat), error(nil)
 		for _, s := range c.sights {
 			_, lost = w.tick(s)
 		}
-		if lost != c.lost {
+		if (lost != nil) != c.lost {
 			t.Errorf("%s: lost %v, want %v", name, lost, c.lost)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 
@@ -11,10 +12,12 @@ import (
 )
 
 const (
-	batchBytes = 1 << 20 // of an envelope of more than one item
-	mostRounds = 16      // of writing, for others, in a call of Flush
-	yields     = 4       // to others before a round
-	crowded    = 32      // rounds after one of more than one item in which more company is likely
+	batchBytes = 1 << 20  // of an envelope of more than one item
+	mostRounds = 16       // of writing, for others, in a call of Flush
+	yields     = 4        // to others before a round
+	chunkBytes = 64 << 10 // of one write, so that it is seen how a large frame gets on
+	briefBytes = 64 << 10 // that Push writes itself
+	crowded    = 32       // rounds after one of more than one item in which more company is likely
 )
 
 // batchBounds is what envelopes are filled up to.
@@ -62,6 +65,43 @@ func (c *Conn) Flush() {
 	if mine {
 		c.combine()
 	}
+}
+
+// Push is Flush for those whom the other side must not keep for long: it leaves
+// what is more than a little to the Conn's own goroutine. It blocks for as long
+// as that little is not read, three heartbeats at most if nothing is.
+func (c *Conn) Push() {
+	c.mu.Lock()
+	large := c.waiting > briefBytes
+	mine := !large && c.begin()
+	c.mu.Unlock()
+	switch {
+	case mine:
+		c.combineUpTo(briefBytes)
+	case large:
+		c.Kick()
+	}
+}
+
+// Waiting returns about how many bytes were added and are not written yet.
+// Pulses do not count.
+func (c *Conn) Waiting() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.waiting + c.leaving
+}
+
+// Shrink returns nil when no more than most bytes wait, which the Conn's own
+// goroutine writes, and why the connection ended if that comes first. Serve must
+// run.
+func (c *Conn) Shrink(most int) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for c.waiting+c.leaving > most {
+		c.wake()
+		c.progress.Wait()
+	}
+	return c.cut
 }
 
 // FlushWait returns nil when all that was added before is written, and why the
@@ -132,12 +172,15 @@ func (c *Conn) begin() bool {
 //
 // If one of the rounds before had company, others are likely about to add something:
 // they get to run first ([Conn.gather]), and one write serves all.
-func (c *Conn) combine() {
+func (c *Conn) combine() { c.combineUpTo(math.MaxInt) }
+
+// combineUpTo is combine that writes rounds of up to that many bytes.
+func (c *Conn) combineUpTo(bytes int) {
 	for round := 0; ; round++ {
 		if c.out.crowd > 0 {
 			c.gather()
 		}
-		batch, mark, more := c.round(round)
+		batch, mark, more := c.round(round, bytes)
 		if !more {
 			return
 		}
@@ -149,6 +192,7 @@ func (c *Conn) combine() {
 		c.mu.Lock()
 		if c.cut == nil {
 			c.sent = mark
+			c.leaving = 0
 		}
 		c.progress.Broadcast()
 		c.mu.Unlock()
@@ -172,10 +216,10 @@ func (c *Conn) gather() {
 
 // round takes what is to be written next, and the number of Adds by then. If
 // there is nothing, or it is another's turn, the caller no longer writes.
-func (c *Conn) round(n int) (batch []*wire.Envelope, mark uint64, more bool) {
+func (c *Conn) round(n, bytes int) (batch []*wire.Envelope, mark uint64, more bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pass := n == mostRounds && c.served
+	pass := (n == mostRounds || c.waiting > bytes) && c.served
 	if !c.pending() || pass {
 		c.writing = false
 		if pass {
@@ -193,6 +237,8 @@ func (c *Conn) round(n int) (batch []*wire.Envelope, mark uint64, more bool) {
 		batch = append(batch, e)
 	}
 	c.full = nil
+	c.waiting, c.leaving = 0, c.waiting
+	c.attempted = c.added
 	return batch, c.added, true
 }
 
@@ -225,8 +271,7 @@ func (c *Conn) send(e *wire.Envelope) bool {
 		c.end(c.fault(fmt.Errorf("not sent: %w", err)))
 		return false
 	}
-	n, err := c.nc.Write(frame)
-	c.bytesOut.Add(uint64(n))
+	err = c.put(frame)
 	c.out.buf = frame
 	if c.out.keep.tooLarge(len(frame), cap(frame)) {
 		c.out.buf = nil
@@ -237,6 +282,28 @@ func (c *Conn) send(e *wire.Envelope) bool {
 	}
 	c.envelopesOut.Add(1)
 	return true
+}
+
+// put writes a frame. What is large goes in parts, and the watch sees it move.
+func (c *Conn) put(frame []byte) error {
+	for {
+		n, err := c.nc.Write(frame[:min(len(frame), chunkBytes)])
+		c.bytesOut.Add(uint64(n))
+		if frame = frame[n:]; err != nil || len(frame) == 0 {
+			return err
+		}
+		c.mu.Lock()
+		c.leaving = max(1, c.leaving-n) // more than a pulse, to its end
+		c.progress.Broadcast()
+		c.mu.Unlock()
+	}
+}
+
+// stuffed reports whether more than a pulse waits for a write to return.
+func (c *Conn) stuffed() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writing && c.waiting+c.leaving > 0
 }
 
 // write is the Conn's own goroutine that writes.

@@ -87,6 +87,9 @@ type Site interface {
 	// Ready waits until calls can run; its error, when ctx ends, says what is
 	// missing.
 	Ready(ctx context.Context) error
+	// Refused is why places that answered will never run calls of the pool; nil
+	// if there are none.
+	Refused() error
 	// Missing says what a pool that waits is waiting for; "" if nothing.
 	Missing() string
 	// Stats returns the places there are now.
@@ -115,6 +118,7 @@ type Call struct {
 	Method  *Method
 	Permit  *limits.Permit // taken for the attempt; nil: none
 	Watched bool           // the pool tells when ctx ends after Run has begun
+	Timed   bool           // ctx ends with the attempt's timeout, which runs from Run on
 }
 
 // Undone is the error of an attempt that never reached a place: the call goes

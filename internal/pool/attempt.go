@@ -147,6 +147,9 @@ func (a *Attempt) Member() any { return a.worker.member.state }
 // Permit is what the attempt took; nil without limits.
 func (a *Attempt) Permit() *limits.Permit { return a.permit }
 
+// Timed reports whether a timeout bounds the attempt.
+func (a *Attempt) Timed() bool { return a.late != nil }
+
 // Refused is the error of the limits, which ends the attempt before it begins.
 func (a *Attempt) Refused() error { return a.refused }
 

@@ -53,7 +53,7 @@ type Config struct {
 	State       *State                                    // of stateful workers; nil: a task
 	Site        place.Site                                // where the calls run; nil: here
 	Place       string                                    // what people call that
-	Function    func() *place.Function                    // how others' calls of it run here
+	Function    func(name string) *place.Function         // how others' calls of it run here
 	Ranked      bool                                      // calls have priorities
 	Receive     func(message any, sender *proto.PID) bool // takes a message for the pool; false: not for it
 	Faults      Faults
@@ -92,6 +92,7 @@ type Pool struct {
 	cfg      Config
 	name     string
 	key      string // of the System's registry: the name, and where it runs if elsewhere
+	faults   func(name string) Faults
 	base     time.Time
 	dispatch elastic.Dispatcher
 	stats    counters
@@ -185,7 +186,7 @@ type Report struct{ Finished, Cancelled, NeverStarted, Abandoned int }
 
 // New returns a pool that costs nothing until the first call.
 func New(cfg Config, faults func(name string) Faults) (*Pool, error) {
-	p := &Pool{cfg: cfg, size: cfg.Workers, base: time.Now(), system: cfg.System}
+	p := &Pool{cfg: cfg, size: cfg.Workers, base: time.Now(), system: cfg.System, faults: faults}
 	if cfg.Ranked {
 		p.queue.ranks = &ranking{}
 	}
@@ -195,22 +196,31 @@ func New(cfg Config, faults func(name string) Faults) (*Pool, error) {
 	if err := p.register(); err != nil {
 		return nil, err
 	}
-	name := p.name
-	p.cfg.Faults = faults(name)
 	return p, nil
 }
 
-// register makes the pool known to its System. What runs elsewhere shares the
-// name of what may run here.
-func (p *Pool) register() (err error) {
-	if p.cfg.Place == "" {
-		p.key, err = p.cfg.System.Units().Add(p.cfg.Name, p.kind(), p.cfg.Unique, Unit{Pool: p})
-		p.name = p.key
-		return err
+// register makes the pool known to its System. From then on others may use it.
+func (p *Pool) register() error {
+	name, unique := p.cfg.Name, p.cfg.Unique
+	if p.cfg.Place != "" { // it shares the name of what may run here
+		name, unique = name+"@"+p.cfg.Place, false
 	}
-	p.name = p.cfg.Name
-	p.key, err = p.cfg.System.Units().Add(p.name+"@"+p.cfg.Place, p.kind(), false, Unit{Pool: p})
+	_, err := p.cfg.System.Units().Add(name, p.kind(), unique, Unit{Pool: p})
 	return err
+}
+
+// Named completes the pool with its key in the registry, before anybody sees
+// it there; one that is registered again has the same.
+func (u Unit) Named(key string) {
+	p := u.Pool
+	if p.key != "" {
+		return
+	}
+	p.key, p.name = key, key
+	if p.cfg.Place != "" {
+		p.name = p.cfg.Name
+	}
+	p.cfg.Faults = p.faults(p.name)
 }
 
 // kind is what the pool is to its users.

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"container/heap"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +21,9 @@ type queue struct {
 	fifo  fifo
 	ranks *ranking // instead of fifo, if calls have priorities
 	husks int
+
+	returned byNumber // beside fifo: calls that came back; see insert
+	ahead    int      // cells of fifo that were there when the latest of them came
 
 	active atomic.Int64 // of a worker's own queue: calls assigned and not ended
 }
@@ -45,19 +47,7 @@ func (q *queue) unpop(c *cell.Cell, level int) {
 		return
 	}
 	q.fifo.unpop(c)
-}
-
-// insert is unpop for one of several calls that come back, which go in the order
-// of their submission.
-func (q *queue) insert(c *cell.Cell, level int) {
-	var older []*cell.Cell
-	for h := q.head(); q.ranks == nil && h != nil && h.ID() < c.ID(); h = q.head() {
-		older = append(older, q.pop())
-	}
-	q.unpop(c, level)
-	for _, o := range slices.Backward(older) {
-		q.unpop(o, level)
-	}
+	q.ahead++
 }
 
 // pop returns the next call that still waits, or nil.
@@ -83,6 +73,9 @@ func (q *queue) take() *cell.Cell {
 		}
 		return heap.Pop(q.ranks).(ranked).cell
 	}
+	if len(q.returned) > 0 {
+		return q.takeReturned()
+	}
 	return q.fifo.pop()
 }
 
@@ -104,6 +97,9 @@ func (q *queue) peek() *cell.Cell {
 			return nil
 		}
 		return q.ranks.cells[0].cell
+	}
+	if len(q.returned) > 0 && !q.waitsBehind() {
+		return q.returned[0]
 	}
 	return q.fifo.peek()
 }
@@ -138,7 +134,7 @@ func (q *queue) size() int {
 	if q.ranks != nil {
 		return q.ranks.Len()
 	}
-	return q.fifo.n
+	return q.fifo.n + len(q.returned)
 }
 
 func (q *queue) sweep() {
@@ -153,13 +149,17 @@ func (q *queue) sweep() {
 		q.ranks.cells = kept
 		heap.Init(q.ranks)
 	} else {
+		q.sweepReturned()
 		var kept fifo
-		for c := q.fifo.pop(); c != nil; c = q.fifo.pop() {
+		ahead := 0
+		for i, c := 0, q.fifo.pop(); c != nil; i, c = i+1, q.fifo.pop() {
 			if c.Queued() {
-				kept.push(c)
+				if kept.push(c); i < q.ahead {
+					ahead++
+				}
 			}
 		}
-		q.fifo = kept
+		q.fifo, q.ahead = kept, ahead
 	}
 	q.husks = 0
 }

@@ -1,8 +1,8 @@
 package pool
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"slices"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -50,7 +50,7 @@ func (p *Pool) renew() {
 func (p *Pool) ReadyElsewhere(ctx context.Context) error {
 	p.mu.Lock()
 	if p.phase != running && !p.begin() || p.closed != nil {
-		err := errors.Join(p.refusal, p.closed)
+		err := cmp.Or(p.refusal, p.closed)
 		p.mu.Unlock()
 		return err
 	}
@@ -213,7 +213,9 @@ func (p *Pool) replace(c *cell.Cell, undone bool) {
 		c.Abort(cell.Failed, err)
 		return
 	case c.IsOpen() && !c.Queued():
-		c.Stamp = p.now()
+		if !undone { // else its wait, and its rank, go on
+			c.Stamp = p.now()
+		}
 		p.putBackAny(c)
 	}
 	w, grow := p.summon()

@@ -380,7 +380,7 @@ func (u Unit) Function() *place.Function {
 	if u.cfg.Function == nil {
 		return nil
 	}
-	return u.cfg.Function()
+	return u.cfg.Function(u.name)
 }
 
 // Stop implements host.Unit.

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"cmp"
-	"errors"
 	"time"
 
 	"github.com/troupe-go/troupe/internal/cell"
@@ -32,7 +31,7 @@ func (p *Pool) submit(c *cell.Cell, try bool) bool {
 	inside := p.cfg.Queue > 0 && p.inside(ctx) // asks a ctx of the caller's: not under the lock
 	p.mu.Lock()
 	if p.phase != running && !p.begin() || p.closed != nil {
-		err := errors.Join(p.refusal, p.closed)
+		err := cmp.Or(p.refusal, p.closed)
 		p.mu.Unlock()
 		p.refuse(c, err)
 		return true

@@ -266,7 +266,7 @@ func (e *PayloadError) Error() string {
 	if e.Task == "" {
 		return fmt.Sprintf("wire: payload of %d bytes, want at most %d", e.Size, e.Max)
 	}
-	return fmt.Sprintf("wire: task %q: payload of %d bytes, want at most %d", e.Task, e.Size, e.Max)
+	return fmt.Sprintf("wire: task %q: argument or result of %d bytes, want at most %d: MaxPayload of either side bounds it", e.Task, e.Size, e.Max)
 }
 
 // A CodecError says that a value could not be encoded or decoded.
