@@ -121,7 +121,7 @@ func TestEncodeRefusesWhatIsTooLarge(t *testing.T) {
 		t.Fatalf("got %v, want a PayloadError of 98 bytes above 97", err)
 	}
 	fault.Task = "hash"
-	if got, want := fault.Error(), `wire: task "hash": payload of 98 bytes, want at most 97`; got != want {
+	if got, want := fault.Error(), `wire: task "hash": argument or result of 98 bytes, want at most 97: MaxPayload of either side bounds it`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
