@@ -26,6 +26,7 @@ const hurry = time.Second
 func (s *seat) admit(f *flight) {
 	c := s.crew
 	s.flights[f.call.GetId()] = f
+	f.look = s.looks
 	if f.watched {
 		if c.watched == nil {
 			c.watched = make(map[uint64]*flight)
@@ -71,4 +72,5 @@ func (s *seat) returned(f *flight) {
 		s.sent--
 	}
 	s.ceiling = max(1, len(s.flights))
+	s.watch()
 }

@@ -28,6 +28,7 @@ type flight struct {
 
 	mark     uint64      // its number on the connection; 0: that had ended
 	watched  bool        // the pool tells of its cancel
+	look     int         // of its seat, the last that was due before it was sent
 	recalled bool        // it was called back; the crew's lock guards this and what follows
 	kill     *time.Timer // of its process, when it is late in ending
 

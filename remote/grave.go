@@ -85,7 +85,7 @@ func (s *seat) condemn(f *flight, kill func(child.Reason)) {
 	if s.execute() {
 		return
 	}
-	s.callBack()
+	s.callBack(s.looks + 1)
 	s.crew.update()
 	s.later(func() { s.last(f) })
 }

@@ -63,6 +63,7 @@ type seat struct {
 	stalled  bool   // nothing has come for a while: it is given no more than it runs
 	ceiling  int    // it gave calls back and runs no more than so many of ours; 0: not known
 	stall    *time.Timer
+	looks    int    // that were due so far, see stall.go
 	answered uint64 // calls that ended since stall was set
 }
 

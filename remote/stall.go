@@ -20,6 +20,7 @@ func (s *seat) watch() {
 		return
 	}
 	s.answered = 0
+	s.looks++
 	conn := s.conn
 	s.stall = time.AfterFunc(time.Duration(stallTime), func() { s.look(conn) })
 }
@@ -33,19 +34,32 @@ func (s *seat) look(conn *link.Conn) {
 		return
 	}
 	s.stall = nil
-	if s.answered > 0 {
-		s.watch()
-		return
+	s.ceiling = 0 // it is tried again whether the seat takes more
+	if s.answered == 0 {
+		s.stalled = true
+		s.callBack(s.looks) // what came since has had no time to begin
 	}
-	s.stalled = true
-	s.callBack()
+	if s.answered > 0 || s.unrecalled() {
+		s.watch() // else there is nothing to do until the next call is sent
+	}
 	c.update()
 }
 
-// callBack takes back all calls that have not begun, each once; with mu held.
-func (s *seat) callBack() {
+// unrecalled reports whether a call may have to be taken back yet; with mu held.
+func (s *seat) unrecalled() bool {
+	for _, f := range s.flights {
+		if !f.recalled {
+			return true
+		}
+	}
+	return false
+}
+
+// callBack takes back all calls that have not begun, each once, if they were sent
+// before the look of that number was due; with mu held.
+func (s *seat) callBack(before int) {
 	for _, id := range slices.Sorted(maps.Keys(s.flights)) {
-		if f := s.flights[id]; !f.recalled {
+		if f := s.flights[id]; !f.recalled && f.look < before {
 			f.recalled = true
 			s.conn.AddCancel(&wire.Cancel{Id: id, Recall: true})
 		}
