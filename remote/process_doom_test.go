@@ -21,6 +21,13 @@ func (noPool) Decline(error) {}
 
 // linkOf returns a connection that nobody reads from.
 func linkOf(t *testing.T) *link.Conn {
+	conn, other := linksOf(t)
+	other.Close(nil)
+	return conn
+}
+
+// linksOf returns both ends of a connection.
+func linksOf(t *testing.T) (conn, other *link.Conn) {
 	here, there := net.Pipe()
 	cfg := func() link.Config { return Config{Heartbeat: time.Second}.link("", "", wire.NewIncarnation()) }
 	accepted := make(chan *link.Conn)
@@ -35,10 +42,7 @@ func linkOf(t *testing.T) *link.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if other := <-accepted; other != nil {
-		other.Close(nil)
-	}
-	return conn
+	return conn, <-accepted
 }
 
 // Two calls of a child are overdue, and the first ends without having begun: the
